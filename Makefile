@@ -1,0 +1,96 @@
+# What a developer types. `make help` lists it. Nothing but Python 3.11 or later (with venv) and make must be there.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Targets run with the environment's programs first on PATH, as if it were activated.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+unexport PYTHONPATH PYTHONHOME
+
+# The first interpreter that starts, is new enough and can make environments; `make PYTHON=... up` chooses another.
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$python" && break; done)
+
+# The developers' environment has all that the local stack needs: where it is there, `make up` uses it.
+RUNTIME := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.local)
+UV := $(BIN)/uv --no-progress
+INSTALL_PROJECT := $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Variables: PYTHON (which interpreter), ARGS (for up and bench: make up ARGS=--fresh), TESTS (for test-only)'
+
+.PHONY: up
+up: $(RUNTIME) ## the whole stack on this machine, until Ctrl-C; `make up ARGS=--fresh` forgets its data first
+	@exec $(BIN)/python -m services.local $(ARGS)
+
+.PHONY: test
+test: lint ## everything that must hold, quickest first: linters, types, architecture, tests
+	$(BIN)/python -m pytest
+
+.PHONY: test-only
+test-only: $(VENV)/.dev ## the tests named in TESTS: make test-only TESTS=tests/unit
+	$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## linters, types and architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## put the code into its standard form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(VENV)/.dev ## write the tables of docs/configuration.md anew, from the settings classes
+	$(BIN)/python -m tests.settings_tables --write
+
+.PHONY: bench
+bench: $(VENV)/.dev ## measure, and write the table to bench/README.md
+	$(BIN)/python -m bench $(ARGS)
+
+# ---- environment ----
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'Tidegate needs Python 3.11 or later with its venv module: install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
+	@'$(PYTHON)' -c '$(SUITABLE)' || { echo '$(PYTHON) is not a Python 3.11 or later with venv and ensurepip: set PYTHON to one that is' >&2; exit 1; }
+	'$(PYTHON)' -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
+
+$(VENV)/.dev $(VENV)/.local: $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/uv
+	$(UV) pip sync --quiet --require-hashes $<
+	$(INSTALL_PROJECT)
+	@touch $@
+
+# ---- locks ----
+
+# One lock for each thing that is installed somewhere; dev is the superset, so that all agree on each version.
+LOCKS := uv local api autoscaler worker infra
+LOCK_local := --extra local --group build
+LOCK_api := --extra api --extra s3
+LOCK_autoscaler := --extra autoscaler
+LOCK_worker := --extra worker --extra s3
+LOCK_infra := --group infra
+LOCK_dev := --all-extras --group dev
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links
+
+.PHONY: lock
+lock: | $(BIN)/uv ## resolve requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the newest versions
+	$(COMPILE) $(ARGS) $(LOCK_dev) pyproject.toml --output-file requirements/dev.txt
+	@set -e; $(foreach lock,$(filter-out uv,$(LOCKS)),echo requirements/$(lock).txt; \
+		$(COMPILE) $(ARGS) --constraint requirements/dev.txt $(LOCK_$(lock)) pyproject.toml --output-file requirements/$(lock).txt;)
+	@echo requirements/uv.txt; echo uv | $(COMPILE) $(ARGS) --constraint requirements/dev.txt - --output-file requirements/uv.txt
+
+.PHONY: clean
+clean: ## remove the environment and caches; the stack's data in .tidegate stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,91 @@
+"""The one ASGI middleware around all routes: request id, bound on requests, log line, metrics, last-resort 500.
+
+Plain ASGI, since a `BaseHTTPMiddleware` costs more than a cached answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from time import perf_counter
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api.access_log import AccessLog
+from services.api.context import CALL, Call
+from services.api.errors import internal_error, overloaded
+from services.api.metrics import Metrics
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+
+log = structlog.get_logger(__name__)
+
+
+class Gate:
+    """Wraps the app.
+
+    Args:
+        app: what is wrapped.
+        metrics: where requests are counted.
+        access_log: where each request leaves a line.
+        requests_max: requests under way, beyond which 503 is answered.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, requests_max: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._access_log = access_log
+        self._requests_max = requests_max
+        self._active = 0
+        metrics.requests_active.set_function(lambda: self._active)
+        self._lead = os.urandom(6).hex()
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = perf_counter()
+        call = scope[CALL] = Call(self._request_id(scope))
+        header = (b"x-request-id", call.request_id.encode())
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        self._active += 1
+        try:
+            if self._active > self._requests_max and scope["path"] not in _QUIET:
+                detail = f"{self._requests_max:,} requests are under way in this process (REQUESTS_MAX)"
+                await overloaded(detail).response(scope["path"])(scope, receive, send_on)
+            else:
+                await self._app(scope, receive, send_on)
+        except ClientDisconnect:
+            pass
+        except Exception:
+            log.exception("unhandled error", request_id=call.request_id, path=scope["path"])
+            if call.status:
+                raise  # the answer has begun: only cutting the connection tells the client
+            await internal_error(call.request_id).response(scope["path"])(scope, receive, send_on)
+        finally:
+            self._active -= 1
+            self._note(scope, call, perf_counter() - start)
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _REQUEST_ID.match(value):
+                return str(value, "ascii")
+        return f"{self._lead}-{next(self._numbers):x}"
+
+    def _note(self, scope: Scope, call: Call, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        status = call.status or 499  # the client left before an answer
+        self._metrics.request(route, scope["method"], status, seconds)
+        if route not in _QUIET:
+            self._access_log.write(scope["method"], route, status, seconds, call)

@@ -1,0 +1,85 @@
+"""Dask's `Worker`, changed where ours must behave differently: a lost scheduler does not end what runs.
+
+The thread pool is the process's, not the worker's: it outlives the `Worker` objects that join one scheduler after the
+other, so that running code keeps its thread and a rejoined process still runs no more at a time than it has threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from distributed import Status, Worker
+from distributed.threadpoolexecutor import ThreadPoolExecutor
+
+
+class TidegateWorker(Worker):  # type: ignore[misc]
+    """A worker that can be told to leave, and that leaves its thread pool behind."""
+
+    leaving = False
+
+    def leave(self) -> None:
+        """Begin nothing more. Unlike Dask's own status change this holds when the scheduler takes it back."""
+        if not self.leaving:
+            self.leaving = True
+            if self.status in (Status.running, Status.paused):
+                self.status = Status.closing_gracefully
+
+    def handle_worker_status_change(self, status: str, stimulus_id: str) -> None:
+        """As Dask, except that a worker that leaves is not put back to work (a refused retirement does that)."""
+        if self.leaving and status == Status.running.name:
+            self._send_worker_status_change(stimulus_id)
+        else:
+            super().handle_worker_status_change(status, stimulus_id)
+
+    def start_http_server(self, *args: object, **kwargs: object) -> None:
+        """Do nothing: Dask would serve HTTP at a port of its own choice, on all addresses."""
+
+    async def close(self, timeout: float = 5, executor_wait: bool = False, **kwargs: Any) -> str | None:  # noqa: ASYNC109
+        """As Dask, without waiting for running code and without ending the process's thread pool."""
+        # The status moves to closing at the first await of Dask's close, after which nothing is executed.
+        pool = self.executors.get("default")
+        if pool is not None:
+            self.executors = {name: each for name, each in self.executors.items() if each is not pool}
+        kwargs.pop("nanny", None)
+        return await super().close(timeout=timeout, executor_wait=executor_wait, nanny=False, **kwargs)
+
+    def send_back_ready(self) -> int:
+        """Return to the scheduler what was sent here and has not begun; how many tasks that were."""
+        stimulus = f"drain-{time.time()}"
+        ready = [task.key for task in (*self.state.ready.sorted(), *_constrained(self.state))]
+        for key in ready:
+            self.batched_send({"op": "reschedule", "key": key, "worker": self.address, "stimulus_id": stimulus})
+        return len(ready)
+
+    def running_keys(self) -> set[str]:
+        """Keys of all tasks that hold a thread here, seceded ones too."""
+        return {str(task.key) for task in self.state.all_running_tasks}
+
+
+def _constrained(state: Any) -> list[Any]:
+    return list(state.constrained.sorted())
+
+
+def make_pool(threads: int, name: str) -> ThreadPoolExecutor:
+    """The process's threads; Dask's own kind, which a running task can leave (`secede`)."""
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"{name}-tasks")
+
+
+def lost_scheduler(patience: float = 2.0, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Whether the Dask worker whose task the calling thread runs is no longer connected.
+
+    Clients notice a scheduler's end a moment before the worker does: waits `patience` seconds for it.
+    """
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return False
+    for _ in range(max(1, int(patience / 0.1))):
+        if worker.status not in (Status.running, Status.paused, Status.closing_gracefully):
+            return True
+        sleep(0.1)
+    return False

@@ -1,0 +1,1 @@
+"""Real servers and processes for tests that look at Tidegate from outside, as a client and an operator do."""

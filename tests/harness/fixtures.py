@@ -1,0 +1,34 @@
+"""Fixtures that test modules make for themselves: a stack that lives as long as the module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.harness.stack import Stack
+
+
+def module_stack(
+    *,
+    apis: int = 1,
+    workers: int = 1,
+    processes: int = 1,
+    threads: int = 2,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
+    """Return a fixture with a started stack; the module's tests share it and leave it whole."""
+
+    @pytest.fixture(scope="module")
+    def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+        made = Stack(tmp_path_factory.mktemp("stack"), environment)
+        try:
+            yield made.start(apis=apis, workers=workers, processes=processes, threads=threads)
+        except BaseException:
+            print(made.logs())
+            made.stop(gently=False)
+            raise
+        made.stop()
+
+    return stack

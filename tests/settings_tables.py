@@ -1,0 +1,116 @@
+"""Tables of all settings, from the settings classes themselves: `make docs` writes them, a test compares them.
+
+`docs/configuration.md` holds, for each class, a line `<!-- settings: module.Class -->` followed by its table, which
+ends at the first line that is not part of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import annotated_types
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+import services
+from services.compute.settings import EnvironmentSettings
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
+MARKER = re.compile(r"^<!-- settings: ([\w.]+) -->\n\n?((?:\|.*\n)*)", re.MULTILINE)
+HEAD = "| variable | default | what it is |\n|---|---|---|\n"
+
+
+def settings_classes() -> dict[str, type[EnvironmentSettings]]:
+    """Every settings class under `services` that has fields of its own, by its full name."""
+    for module in pkgutil.walk_packages(services.__path__, "services."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {
+        f"{cls.__module__}.{cls.__qualname__}": cls
+        for cls in _subclasses(EnvironmentSettings)
+        if cls.__module__.startswith("services.") and own_fields(cls)
+    }
+
+
+def own_fields(cls: type[EnvironmentSettings]) -> dict[str, FieldInfo]:
+    """The fields that a class declares itself, by environment variable."""
+    return {
+        _variable(name, cls.model_fields[name]): cls.model_fields[name]
+        for name in inspect.get_annotations(cls)
+        if name in cls.model_fields
+    }
+
+
+def table(cls: type[EnvironmentSettings]) -> str:
+    """The table of one class, in Markdown."""
+    rows = (f"| `{name}` | {_default(field)} | {_about(field)} |\n" for name, field in own_fields(cls).items())
+    return HEAD + "".join(rows)
+
+
+def documented(text: str) -> dict[str, str]:
+    """The tables of a document by class."""
+    return dict(MARKER.findall(text))
+
+
+def rewrite(text: str) -> str:
+    """The document with each table made anew; classes that it lacks come at its end, with their docstrings."""
+    classes = settings_classes()
+
+    def fresh(match: re.Match[str]) -> str:
+        cls = classes.get(match[1])
+        return f"<!-- settings: {match[1]} -->\n\n{table(cls)}" if cls else ""
+
+    text = MARKER.sub(fresh, text)
+    for name in classes.keys() - documented(text).keys():
+        text += f"\n## {name}\n\n{classes[name].__doc__}\n\n<!-- settings: {name} -->\n\n{table(classes[name])}"
+    return text
+
+
+def _subclasses(cls: type[EnvironmentSettings]) -> Iterator[type[EnvironmentSettings]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    return field.validation_alias.upper() if isinstance(field.validation_alias, str) else name.upper()
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, SecretStr):
+        return "secret"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return f"`{value}`"
+
+
+def _about(field: FieldInfo) -> str:
+    bounds = []
+    for limit in field.metadata:
+        if isinstance(limit, annotated_types.Ge):
+            bounds.append(f"≥ {limit.ge}")
+        elif isinstance(limit, annotated_types.Gt):
+            bounds.append(f"> {limit.gt}")
+        elif isinstance(limit, annotated_types.Le):
+            bounds.append(f"≤ {limit.le}")
+    text = (field.description or "").replace("|", "\\|")
+    return f"{text} ({', '.join(bounds)})" if bounds else text
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit("usage: python -m tests.settings_tables --write   (writes the tables of docs/configuration.md anew)")
+    DOCUMENT.write_text(rewrite(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
