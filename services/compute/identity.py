@@ -53,7 +53,7 @@ def canonical(value: object) -> bytes:
     return _encode(value).encode("utf-8", "surrogatepass")
 
 
-def canonical_fields(model: object) -> bytes:
+def canonical_fields(model: Any) -> bytes:
     """Return the canonical encoding of a model's fields, without the name of its class.
 
     Raises:
@@ -91,7 +91,7 @@ def task_id(name: str, version: str, parameters: object) -> str:
 
 
 def _encode(value: object) -> str:
-    kind = type(value)
+    kind: type = type(value)
     return (_ENCODERS.get(kind) or _encoder(kind))(value)
 
 

@@ -1,0 +1,1 @@
+"""The worker image: worker processes, their supervisor, and the scheduler."""

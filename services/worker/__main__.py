@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from services.compute import log
 from services.compute.settings import LogSettings
-from services.worker import logs
 from services.worker.exits import MISCONFIGURED
 from services.worker.settings import WorkerSettings
 from services.worker.supervisor import Supervisor, spawner
@@ -22,7 +22,7 @@ def main() -> int:
     except ValueError as error:
         print(f"worker: {error}", file=sys.stderr)
         return MISCONFIGURED
-    logs.configure(logging_settings)
+    log.configure(logging_settings)
     # Held open for as long as this process lives, and by nobody else.
     life, _held = os.pipe()
     directory = Path(tempfile.mkdtemp(prefix="tidegate-worker-", dir=settings.worker_directory))

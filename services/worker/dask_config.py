@@ -1,4 +1,4 @@
-"""Dask's settings for scheduler and workers, each with its reason; set by the entry points before Dask objects exist."""
+"""Dask's settings for scheduler and workers, each with its reason; the entry points set them first of all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Final
 SHARED: Final[dict[str, Any]] = {
     # The statistical profiler samples all threads 100 times a second, for a dashboard that is off by default.
     "distributed.worker.profile.enabled": False,
+    # How often each event loop looks how late it is (20 ms by default): most of what an idle process costs.
+    "distributed.admin.tick.interval": "500ms",
 }
 
 SCHEDULER: Final[dict[str, Any]] = SHARED | {

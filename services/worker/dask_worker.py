@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
-from distributed import Status, Worker
+from distributed.core import Status
 from distributed.threadpoolexecutor import ThreadPoolExecutor
+from distributed.worker import Worker
 
 
-class TidegateWorker(Worker):  # type: ignore[misc]
-    """A worker that can be told to leave, and that leaves its thread pool behind."""
+class TidegateWorker(Worker):
+    """A worker that can be told to leave, and that leaves its thread pool behind.
 
-    leaving = False
+    Args:
+        scheduler: address.
+        pool: the process's threads.
+        options: as Dask's.
+    """
+
+    def __init__(self, scheduler: str, pool: Executor, **options: Any) -> None:
+        self.leaving = False
+        self.pool = pool
+        super().__init__(scheduler, executor=pool, **options)
 
     def leave(self) -> None:
         """Begin nothing more. Unlike Dask's own status change this holds when the scheduler takes it back."""
@@ -36,19 +47,21 @@ class TidegateWorker(Worker):  # type: ignore[misc]
     def start_http_server(self, *args: object, **kwargs: object) -> None:
         """Do nothing: Dask would serve HTTP at a port of its own choice, on all addresses."""
 
-    async def close(self, timeout: float = 5, executor_wait: bool = False, **kwargs: Any) -> str | None:  # noqa: ASYNC109
+    async def close(  # type: ignore[override]
+        self,
+        timeout: float = 5,  # noqa: ASYNC109
+        executor_wait: bool = False,
+        nanny: bool = False,
+        reason: str = "worker-close",
+    ) -> str | None:
         """As Dask, without waiting for running code and without ending the process's thread pool."""
-        # The status moves to closing at the first await of Dask's close, after which nothing is executed.
-        pool = self.executors.get("default")
-        if pool is not None:
-            self.executors = {name: each for name, each in self.executors.items() if each is not pool}
-        kwargs.pop("nanny", None)
-        return await super().close(timeout=timeout, executor_wait=executor_wait, nanny=False, **kwargs)
+        self.executors = {name: each for name, each in self.executors.items() if each is not self.pool}
+        return await super().close(timeout=timeout, executor_wait=executor_wait, nanny=nanny, reason=reason)
 
     def send_back_ready(self) -> int:
         """Return to the scheduler what was sent here and has not begun; how many tasks that were."""
         stimulus = f"drain-{time.time()}"
-        ready = [task.key for task in (*self.state.ready.sorted(), *_constrained(self.state))]
+        ready = [task.key for task in (*self.state.ready.sorted(), *self.state.constrained.sorted())]
         for key in ready:
             self.batched_send({"op": "reschedule", "key": key, "worker": self.address, "stimulus_id": stimulus})
         return len(ready)
@@ -56,10 +69,6 @@ class TidegateWorker(Worker):  # type: ignore[misc]
     def running_keys(self) -> set[str]:
         """Keys of all tasks that hold a thread here, seceded ones too."""
         return {str(task.key) for task in self.state.all_running_tasks}
-
-
-def _constrained(state: Any) -> list[Any]:
-    return list(state.constrained.sorted())
 
 
 def make_pool(threads: int, name: str) -> ThreadPoolExecutor:

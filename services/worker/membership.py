@@ -89,7 +89,7 @@ class Membership:
             await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _answers(self, address: str) -> bool:
-        from distributed.comm import connect
+        from distributed.comm.core import connect
 
         arguments = self._security.get_connection_args("worker")
         try:
@@ -105,8 +105,8 @@ class Membership:
         announcement = self._identity.announcement()
         worker = TidegateWorker(
             address,
+            self._pool,
             name=self._identity.name,
-            executor=self._pool,
             security=self._security,
             startup_information={"tidegate": lambda _: announcement},
             # Dask's own limit for the start; without one it would wait for this scheduler for ever.

@@ -113,12 +113,9 @@ class WorkerProcess:
         gc.collect()
         gc.freeze()
         worker = await self._work()
-        if self._drain is None:
-            self._begin_drain(self._settings.worker.worker_grace)
-        assert self._drain is not None
-        self._show_end(self._drain.until)
+        drain = self._drain or self._begin_drain(self._settings.worker.worker_grace)
         log.info("worker drains", status=self._status)
-        await self._drain.run(worker)
+        await drain.run(worker)
         return self._status
 
     async def _work(self) -> TidegateWorker | None:
@@ -139,7 +136,7 @@ class WorkerProcess:
                 )
                 self._status = NO_SCHEDULER
                 return None
-            closed = asyncio.ensure_future(worker.finished())
+            closed = asyncio.ensure_future(worker.finished())  # type: ignore[no-untyped-call]
             await asyncio.wait({closed, leave}, return_when=asyncio.FIRST_COMPLETED)
             if self._leave.is_set():
                 closed.cancel()
@@ -164,16 +161,15 @@ class WorkerProcess:
             last = max((bundle.latest_deadline() for bundle in self._context.running()), default=0.0)
             self._begin_drain(max(self._settings.worker.worker_grace, last - time.monotonic() + 2.0))
 
-    def _begin_drain(self, grace: float) -> None:
+    def _begin_drain(self, grace: float) -> Drain:
+        """Leave within `grace` seconds, or earlier if that was decided before."""
         until = time.monotonic() + grace
         if self._drain is None:
             self._drain = Drain(self._context, until)
         self._drain.hurry(until)
-        self._show_end(self._drain.until)
+        self._board.gone_by = self._drain.until + LEAVE_S
         self._leave.set()
-
-    def _show_end(self, until: float) -> None:
-        self._board.gone_by = until + LEAVE_S
+        return self._drain
 
 
 def worker_options(settings: WorkerSettings, directory: Path) -> Mapping[str, Any]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from services.worker import logs
 from services.compute.settings import LogSettings, SchedulerSettings
+from services.worker import logs
 from services.worker.dask_config import SCHEDULER
 from services.worker.exits import MISCONFIGURED
 from services.worker.security import security
@@ -30,12 +30,12 @@ def make_scheduler(settings: SchedulerProcessSettings, cluster: SchedulerSetting
     """A scheduler that has not been started; call it inside the event loop."""
     from distributed import Scheduler
 
-    class QuietScheduler(Scheduler):  # type: ignore[misc]
+    class QuietScheduler(Scheduler):
         """Dask's scheduler without its HTTP server, which would listen at a port of its own choice."""
 
         def start_http_server(self, *args: object, **kwargs: object) -> None:
             if settings.scheduler_dashboard_port:
-                super().start_http_server(*args, **kwargs)
+                super().start_http_server(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     secure = security(cluster)
     port = settings.scheduler_dashboard_port
@@ -88,7 +88,7 @@ def main() -> int:
     try:
         asyncio.run(serve(settings, cluster))
     except (OSError, ValueError) as error:
-        log.error(
+        log.error(  # noqa: TRY400
             "scheduler cannot listen: choose another SCHEDULER_HOST or SCHEDULER_PORT",
             host=settings.scheduler_host,
             port=settings.scheduler_port,

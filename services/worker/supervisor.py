@@ -100,7 +100,7 @@ class Supervisor:
         self._children = [Child(index, boards()) for index in range(processes)]
         self._stops = 0
         self._stop_by: float | None = None
-        self._status = DRAINED
+        self.status = DRAINED
 
     def run(self) -> int:
         """Supervise until SIGTERM or SIGINT and the end of all processes; the exit status."""
@@ -115,9 +115,9 @@ class Supervisor:
             ready, _, _ = select.select([reader], [], [], TICK_S)
             if ready:
                 os.read(reader, 512)
-        return self._status
+        return self.status
 
-    def _asked(self, number: int, _: FrameType | None) -> None:
+    def _asked(self, _: int, __: FrameType | None) -> None:
         self._stops += 1
 
     def stop(self) -> None:
@@ -145,13 +145,15 @@ class Supervisor:
         if status is None:
             return
         lived = now - child.started
-        log.info("worker process ended", process=child.index, pid=child.process.pid, status=status, lived=round(lived, 1))
+        log.info(
+            "worker process ended", process=child.index, pid=child.process.pid, status=status, lived=round(lived, 1)
+        )
         child.process = None
         child.status = status
         child.killed = False
         child.board.clear()
         if status == MISCONFIGURED:
-            self._status = MISCONFIGURED
+            self.status = MISCONFIGURED
             self._stops = max(1, self._stops)
         child.deaths = 0 if status == REPLACE or lived >= SETTLED_S else child.deaths + 1
         child.start_at = now + pause(status, child.deaths)
@@ -159,7 +161,7 @@ class Supervisor:
     def _give_up_without_scheduler(self) -> None:
         if self._stop_by is None and all(c.process is None and c.status == NO_SCHEDULER for c in self._children):
             log.error("no worker process found a scheduler")
-            self._status = 1
+            self.status = 1
             self._stops = max(1, self._stops)
 
     def _begin_stop(self, now: float) -> None:
@@ -175,7 +177,7 @@ class Supervisor:
             child.start_at = None
             if self._stops > 1 or now >= self._stop_by:
                 self._kill(child, "asked a second time" if self._stops > 1 else "did not leave in time")
-                self._status = self._status or KILLED
+                self.status = self.status or KILLED
         if child.process is None:
             if child.start_at is not None and now >= child.start_at:
                 child.start_at = None
@@ -235,5 +237,5 @@ def spawner(machine: str, directory: Path, life: int) -> Callable[[int, Board], 
     return spawn
 
 
-def _nothing(number: int, frame: FrameType | None) -> None:
+def _nothing(_: int, __: FrameType | None) -> None:
     """Wake up."""

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi.routing import APIRoute
-from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
@@ -27,6 +26,7 @@ def raw_route(handler: Handler) -> type[APIRoute]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._fixed = None if self.param_convertors else self.path
+            self._matched = {"endpoint": self.endpoint, "path_params": {}, "route": self}
 
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
                 response = await handler(Request(scope, receive, send))
@@ -39,8 +39,19 @@ def raw_route(handler: Handler) -> type[APIRoute]:
 
         def matches(self, scope: Scope) -> tuple[Match, Scope]:
             # One comparison instead of a regular expression: there is such a route for each computation.
-            if self._fixed is not None and scope["type"] == "http" and get_route_path(scope) != self._fixed:
+            if self._fixed is None or scope["type"] != "http":
+                return super().matches(scope)
+            if not _is_path(scope, self._fixed):
                 return Match.NONE, {}
-            return super().matches(scope)
+            return Match.FULL if scope["method"] in self.methods else Match.PARTIAL, dict(self._matched)
 
     return RawRoute
+
+
+def _is_path(scope: Scope, path: str) -> bool:
+    """Whether a request is for this path, below the root path or where a proxy has taken that off."""
+    asked: str = scope["path"]
+    if asked == path:
+        return True
+    root: str = scope.get("root_path", "")
+    return bool(root) and len(asked) == len(root) + len(path) and asked == root + path

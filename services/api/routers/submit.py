@@ -23,9 +23,13 @@ from services.compute.store.types import Submission
 
 
 def install(app: FastAPI, context: Context, components: Components) -> None:
-    """Add the typed routes, and one that says which names there are."""
+    """Add the typed routes."""
     for computation in context.registry.values():
         _add(app, context, components, computation)
+
+
+def install_unknown(app: FastAPI, context: Context) -> None:
+    """Add the routes of all other names: they answer which names there are."""
 
     async def unknown(name: str) -> Response:
         known = sorted(context.registry)

@@ -30,7 +30,7 @@ _context: RunnerContext | None = None
 
 def install(context: RunnerContext | None) -> None:
     """Make `context` the one that this process's `run_bundle` works with."""
-    global _context  # noqa: PLW0603
+    global _context
     _context = context
 
 
@@ -57,7 +57,7 @@ def run_bundle(dispatch_key: str, computation: str, version: str, task_ids: Sequ
     known = context.registry.get(computation)
     if known is None or known.version != version:
         held = "none" if known is None else known.version
-        log.info("bundle of a version that this worker does not hold", dispatch=dispatch_key, version=version, held=held)
+        log.info("bundle of a version that is not held here", dispatch=dispatch_key, version=version, held=held)
         _send_back(context, dispatch_key, known, task_ids, delay_ms=random.randint(1000, 2000))  # noqa: S311
     elif context.draining:
         _send_back(context, dispatch_key, known, task_ids)

@@ -21,7 +21,7 @@ from services.compute.runner.cluster import compute_on_cluster, is_collection
 from services.compute.runner.outbox import Return
 from services.compute.runner.outcomes import timed_out
 from services.compute.runner.reporting import Reporter
-from services.compute.store.types import Charge, Finished, Handback, Started
+from services.compute.store.types import Charge, Finished, Started
 
 if TYPE_CHECKING:
     from services.compute.registry import Computation
@@ -85,6 +85,7 @@ class BundleRun:
             with self.lock:
                 self.context.deadlines.give_back(self._cell)
                 self._cell = None
+            structlog.contextvars.unbind_contextvars("task_id")
             self.context.outbox.flush()
             self.done.set()
 
@@ -166,6 +167,7 @@ class BundleRun:
         began = time.perf_counter()
         seconds = None
         outcome: Finished | Return | None
+        structlog.contextvars.bind_contextvars(task_id=attempt.task_id)
         try:
             value = computation.call(computation.validate_json(parameters))
             if is_collection(value):
@@ -173,7 +175,7 @@ class BundleRun:
                 value = compute_on_cluster(value, attempt, context.holds)
             outcome = context.outcomes.done(attempt, computation, value)
             seconds = time.perf_counter() - began
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             outcome = context.outcomes.raised(attempt, computation, self.dispatch, error)
         with self.lock:
             self.current = None
@@ -224,7 +226,7 @@ class BundleRun:
             log.warning("task runs on past its timeout", task_id=attempt.task_id, dispatch=self.dispatch)
             self.context.on_overdue()
 
-    def surrender(self, charge: Charge, reason_ttl_ms: int | None = None) -> int:
+    def surrender(self, charge: Charge) -> int:
         """Let go of everything that has not ended: back into the queue it goes; how many tasks that was."""
         with self.lock:
             task_ids = self._take_back()

@@ -23,9 +23,9 @@ def is_collection(value: object) -> bool:
     """Whether a value is a Dask collection or a Delayed, that is, a plan and not a result."""
     if type(value) in _PLAIN:
         return False
-    import dask
+    from dask.base import is_dask_collection
 
-    return bool(dask.is_dask_collection(value))
+    return bool(is_dask_collection(value))
 
 
 def compute_on_cluster(collection: object, attempt: Attempt, alive: Callable[[Attempt], bool]) -> Any:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import MutableSequence
+from typing import Protocol
 
 # A bundle takes one cell. More than this many run at once only where hundreds of parents wait for their children;
 # those without a cell are still held to their deadline by the watch thread and by the reconciler.
 CELLS = 256
+
+
+class Cells(Protocol):
+    """Numbers in memory that may be shared: an `array` or a `memoryview`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> float:
+        """One of them."""
+
+    def __setitem__(self, index: int, value: float, /) -> None:
+        """Change one, at once for all who look."""
 
 
 class Deadlines:
@@ -17,8 +30,8 @@ class Deadlines:
         cells: shared memory; private memory when nobody watches this process.
     """
 
-    def __init__(self, cells: MutableSequence[float] | None = None) -> None:
-        self.cells: MutableSequence[float] = array("d", bytes(8 * CELLS)) if cells is None else cells
+    def __init__(self, cells: Cells | None = None) -> None:
+        self.cells: Cells = array("d", bytes(8 * CELLS)) if cells is None else cells
         self._free = list(range(len(self.cells)))
 
     def take(self) -> int | None:

@@ -31,6 +31,10 @@ CHUNK = 500
 BYTES_MAX = 1_000_000
 """Results of this many bytes are worth a round trip of their own."""
 
+NOBODY_LEFT = TaskError(
+    type="worker_lost", message="worker after worker left before the task could end: see its timeout and WORKER_GRACE"
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -71,9 +75,7 @@ class Return:
     max_attempts: int
     result_ttl_ms: int
     delay_ms: int = 0
-    reason: TaskError = TaskError(
-        type="worker_lost", message="worker after worker left before the task could end; see its timeout and WORKER_GRACE"
-    )
+    reason: TaskError = NOBODY_LEFT
 
 
 @dataclass(slots=True)
@@ -207,7 +209,9 @@ class Outbox:
                 end = give_up if self._end is None else min(give_up, self._end)
                 left = end - self._clock()
                 if left <= 0:
-                    log.error("outcomes given up: Redis did not answer in time", tasks=len(task_ids), error=str(error))
+                    log.error(  # noqa: TRY400
+                        "outcomes given up: Redis did not answer in time", tasks=len(task_ids), error=str(error)
+                    )
                     return
                 self._pause(min(left, pause * random.uniform(0.5, 1.5)))  # noqa: S311
                 pause = min(pause * 2, 2.0)

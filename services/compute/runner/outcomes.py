@@ -46,7 +46,7 @@ class Outcomes:
     Args:
         objects: where large results go; None when there is no object store, and they fail.
         limits: sizes.
-        scheduler_lost: whether the calling thread's Dask worker has lost its scheduler; may wait a moment for the answer.
+        scheduler_lost: whether the calling thread's Dask worker has lost its scheduler; may take a moment.
     """
 
     def __init__(self, objects: ObjectStore | None, limits: Limits, scheduler_lost: Callable[[], bool]) -> None:
@@ -95,7 +95,11 @@ class Outcomes:
             return back
         reason = _reason(error)
         log.warning(
-            "task failed", task_id=attempt.task_id, error=reason.type, message=shorten(reason.message, 300), where=where(error)
+            "task failed",
+            task_id=attempt.task_id,
+            error=reason.type,
+            message=shorten(reason.message, 300),
+            where=where(error),
         )
         return failed(attempt, computation, reason)
 

@@ -243,7 +243,10 @@ def left_out(records: Sequence[StoredRecord | None]) -> list[int]:
     return [
         i
         for i, record in enumerate(records)
-        if record is not None and record.fields[0] == b"DONE" and record.fields[-1] is None and record.fields[11] is None
+        if record is not None
+        and record.fields[0] == b"DONE"
+        and record.fields[-1] is None
+        and record.fields[11] is None
     ]
 
 

@@ -45,8 +45,8 @@ def submitted(items: Sequence[Submission], reply: Sequence[Any]) -> list[Submitt
 def submitted_briefly(items: Sequence[Submission], reply: Sequence[Any]) -> list[Submitted]:
     """Two values per item, in one row: the outcome's code and the state."""
     return [
-        Submitted(item[0], _OUTCOMES.get(reply[2 * i]), STATES.get(reply[2 * i + 1]), None)
-        for i, item in enumerate(items)
+        Submitted(item[0], _OUTCOMES[code], STATES[state], None) if code != 4 else Submitted(item[0], None, None, None)
+        for item, code, state in zip(items, reply[::2], reply[1::2], strict=True)
     ]
 
 
@@ -136,9 +136,8 @@ def page(reply: Sequence[Any]) -> Page:
 
 
 def durations(reply: Any) -> dict[str, float]:
-    """Name and value in turn; a value that begins with `?` is not known yet."""
-    pairs = zip(reply[::2], reply[1::2], strict=True)
-    return {name.decode(): float(value) for name, value in pairs if not value.startswith(b"?")}
+    """Values by name; one that begins with `?` is not known yet."""
+    return {name.decode(): float(value) for name, value in reply.items() if not value.startswith(b"?")}
 
 
 def optional_bytes(reply: Any) -> bytes | None:

@@ -1,0 +1,54 @@
+-- ARGV: dispatch, worker, run, call, timeout ms, attempts allowed, ttl of a failed record, ms until a look, ids.
+-- Answers the server's clock, then per task {fence, attempts, parameters, deadline} or the reason for a refusal.
+local dispatch, worker, run, call = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local timeout, max_attempts, ttl, check_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local GRACE = 500  -- the worker's own watch comes first
+
+beyond_memory()
+-- The clock keeps fences rising also when a failover has lost the counter's last values.
+local fence = math.max((tonumber(redis.call('GET', P .. 'fence')) or 0), clock[1] * 1000000 + clock[2])
+local answer = {whole(NOW)}
+
+local function begin(id, key, known)
+  fence = fence + 1
+  local attempts, revision, deadline = (tonumber(known[4]) or 0) + 1, known[5] + 1, NOW + timeout
+  redis.call('HSET', key, 'state', 'RUNNING', 'revision', revision, 'attempts', attempts, 'fence', whole(fence),
+    'started', NOW, 'worker', worker, 'run', run, 'call', call, 'deadline', deadline)
+  redis.call('ZADD', FLIGHT, 'XX', math.min(deadline + GRACE, NOW + check_after), id)
+  note(id, revision, 'RUNNING')
+  return {whole(fence), attempts, known[6], whole(deadline)}
+end
+
+-- Dask runs the key of a dead worker again: the attempt that had begun there has been counted.
+local function lost(id, key, known)
+  local attempts, revision = tonumber(known[4]) or 0, known[5] + 1
+  if attempts >= max_attempts then
+    close(id, key, 'FAILED', revision, ttl, 'error', cjson.encode({type = 'worker_lost', message =
+      'worker ' .. (known[10] or 'unknown') .. ' was lost while it ran attempt ' .. attempts .. ' of ' .. max_attempts}))
+    return 'failed'
+  end
+  put_back(id, key, revision, attempts, tonumber(known[11]) or 0, 0, known[12] or 'i')
+  return 'requeued'
+end
+
+for at = 9, #ARGV do
+  local id = ARGV[at]
+  local key = key_of(id)
+  local known = redis.call('HMGET', key, 'state', 'dispatch', 'run', 'attempts', 'revision', 'parameters', 'call',
+    'fence', 'deadline', 'worker', 'drains', 'lane')
+  local state = known[1]
+  if known[2] ~= dispatch or (state ~= 'PENDING' and state ~= 'RUNNING') then
+    answer[#answer + 1] = 'stale'
+  elseif state == 'PENDING' then
+    answer[#answer + 1] = begin(id, key, known)
+  elseif known[3] ~= run then
+    answer[#answer + 1] = lost(id, key, known)
+  elseif known[7] == call then  -- the same call again, since its answer was lost
+    answer[#answer + 1] = {known[8], tonumber(known[4]), known[6], known[9]}
+  else
+    answer[#answer + 1] = 'running'
+  end
+end
+redis.call('SET', P .. 'fence', whole(fence))
+announce()
+return answer

@@ -1,0 +1,68 @@
+-- ARGV: lane, force, queue maximum or -1, size of the recent listing, bytes of results in the answer or -1 for brief
+-- answers, then id, version and parameters of each task.
+-- Answers per task its fields, result and outcome (1 created, 2 joined, 3 hit), or 4 when there is no room.
+local lane, force, queue_max = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
+local recent_max, budget = tonumber(ARGV[4]), tonumber(ARGV[5])
+local depth = queue_max >= 0 and waiting() or 0
+local answer, created = {}, 0
+
+local function create(id, key, known, version, parameters)
+  if queue_max >= 0 and depth + created >= queue_max then return false end
+  -- Only this first write can be refused for want of memory; nothing has been written then.
+  local written = redis.pcall('HSET', key, 'schema', '1', 'state', 'PENDING', 'revision', (tonumber(known[2]) or 0) + 1,
+    'version', version, 'parameters', parameters, 'created', NOW)
+  if type(written) == 'table' and written.err then
+    if string.find(written.err, 'OOM', 1, true) then return false end
+    error(written.err)
+  end
+  if known[1] then
+    redis.call('PERSIST', key)
+    detach(id, key, 'started', 'finished', 'expires', 'attempts', 'progress', 'error', 'result', 'object', 'fence', 'lane')
+    redis.call('ZREM', DELAYED, id)
+  end
+  if not (known[3] == lane or known[3] == 'i') then  -- an entry left by a cancelled task serves again
+    redis.call('RPUSH', QUEUES[lane], id)
+    redis.call('HSET', key, 'queued', lane)
+  end
+  redis.call('ZADD', RECENT, NOW, id)
+  created = created + 1
+  note(id, (tonumber(known[2]) or 0) + 1, 'PENDING')
+  return true
+end
+
+local function meet(id, key, version, parameters)
+  local known = redis.call('HMGET', key, 'state', 'revision', 'queued', 'dispatch')
+  local state = known[1]
+  if state == 'DONE' and not force then return 3, state end
+  if state == 'PENDING' or state == 'RUNNING' then
+    if lane == 'i' and state == 'PENDING' and known[3] == 'b' and not known[4] then  -- overtakes its batch
+      redis.call('RPUSH', QUEUES.i, id)
+      redis.call('HSET', key, 'queued', 'i')
+    end
+    return 2, state
+  end
+  if create(id, key, known, version, parameters) then return 1, 'PENDING' end
+  return 4, ''
+end
+
+for at = 6, #ARGV, 3 do
+  local id = ARGV[at]
+  local key = key_of(id)
+  local outcome, state = meet(id, key, ARGV[at + 1], ARGV[at + 2])
+  if budget < 0 then
+    answer[#answer + 1] = outcome
+    answer[#answer + 1] = state
+  elseif outcome == 4 then
+    answer[#answer + 1] = 4
+  else
+    local values = row(key, outcome == 3 and budget > 0)
+    budget = budget - #(values[#FIELDS + 1] or '')
+    values[#values + 1] = outcome
+    answer[#answer + 1] = values
+  end
+end
+if created > 0 then
+  redis.call('ZREMRANGEBYRANK', RECENT, 0, -recent_max - 1)
+  announce()
+end
+return answer
