@@ -15,6 +15,7 @@ from typing import TextIO
 import structlog
 
 from services.api.context import Call
+from services.compute.settings import LogSettings
 
 _LEVELS_WITH_REQUESTS = frozenset({"DEBUG", "INFO"})
 
@@ -23,15 +24,15 @@ class AccessLog:
     """Writes request lines.
 
     Args:
-        level: least severe level that is logged; above INFO no request leaves a line.
-        as_json: JSON lines, or the console's form.
-        stream: where JSON lines go; None: standard output.
+        settings: level, above INFO no request leaves a line, and format.
+        stream: where lines go; default standard error, as all other logs.
     """
 
-    def __init__(self, level: str = "INFO", *, as_json: bool = True, stream: TextIO | None = None) -> None:
-        self._enabled = level in _LEVELS_WITH_REQUESTS
-        self._as_json = as_json
-        self._stream = stream
+    def __init__(self, settings: LogSettings, stream: TextIO | None = None) -> None:
+        out = sys.stderr if stream is None else stream
+        self._enabled = settings.log_level in _LEVELS_WITH_REQUESTS
+        self._text = settings.log_format == "console" or (settings.log_format == "auto" and out.isatty())
+        self._stream = out
         self._lines: list[str] = []
         self._second = 0
         self._stamp = ""
@@ -41,7 +42,7 @@ class AccessLog:
         """Leave a line about one answered request."""
         if not self._enabled:
             return
-        if not self._as_json:
+        if self._text:
             self._logger.info(
                 "request",
                 method=method,
@@ -58,7 +59,7 @@ class AccessLog:
         lines = self._lines
         lines.append(
             f'{{"event":"request","method":{verb},"route":"{route}","status":{status},"ms":{seconds * 1000:.2f},'
-            f'"request_id":"{call.request_id}"{task},"level":"info","timestamp":"{self._now()}"}}\n'
+            f'"request_id":"{call.request_id}"{task},"level":"info","logger":"services.api.access","timestamp":"{self._now()}"}}\n'
         )
         if len(lines) == 1:
             asyncio.get_running_loop().call_soon(self.flush)
@@ -67,10 +68,9 @@ class AccessLog:
         """Write what was collected."""
         text = "".join(self._lines)
         self._lines.clear()
-        stream = self._stream or sys.stdout
         try:
-            stream.write(text)
-            stream.flush()
+            self._stream.write(text)
+            self._stream.flush()
         except (OSError, ValueError):  # a log that nobody reads must not end a request
             self._enabled = False
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import PackageNotFoundError, version
 
+import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -22,10 +24,9 @@ from services.api.middleware import Gate
 from services.api.routers import batches, computations, events, fleet, health, query, results, submit, tasks
 from services.api.settings import ApiSettings
 from services.api.waiters import ChangeHub
-from services.compute import log
 from services.compute.registry import Registry, load_registry
 from services.compute.store import AsyncStore
-from services.objects import ObjectStore, open_object_store
+from services.objects import AsyncObjects, ObjectStore, open_object_store
 
 _DESCRIPTION = """
 Asynchronous computations: POST parameters, get a `task_id` at once, fetch the result when it is there.
@@ -38,8 +39,11 @@ _TAGS = [
     {"name": "tasks", "description": "What was asked for"},
     {"name": "operations", "description": "The service itself"},
 ]
+_SWEEP_SECONDS = 3600.0
 _EXPOSED = ["ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID"]
 _ACCEPTED = ["Cache-Control", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-ID"]
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(
@@ -77,9 +81,9 @@ def create_app(
     app.state.context = context
     _routes(app, context)
     install_handlers(app)
-    access_log = AccessLog(settings.log_level, as_json=log.as_json(settings))
+    access_log = AccessLog(settings)
     app.add_middleware(
-        Gate,  # type: ignore[arg-type]  # its further arguments are keywords
+        Gate,
         metrics=context.metrics,
         access_log=access_log,
         requests_max=settings.requests_max,
@@ -107,7 +111,7 @@ def _context(
         settings=settings,
         registry=registry if registry is not None else load_registry(settings.compute_modules),
         store=store,
-        objects=objects,
+        objects=None if objects is None else AsyncObjects(objects),
         metrics=metrics,
         latencies=latencies,
         hub=ChangeHub(store, latencies),
@@ -125,7 +129,7 @@ def _routes(app: FastAPI, context: Context) -> None:
     results.install(app, context)
     tasks.install(app, context)
     events.install(app, context)
-    batches.install(app, context, components)
+    batches.install(app, context)
     computations.install(app, context)
     submit.install_unknown(app, context)
     fleet.install(app, context)
@@ -134,7 +138,9 @@ def _routes(app: FastAPI, context: Context) -> None:
     components.install(app)
 
 
-def _lifespan(context: Context, *, close_store: bool) -> object:
+def _lifespan(
+    context: Context, *, close_store: bool
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -147,12 +153,26 @@ def _lifespan(context: Context, *, close_store: bool) -> object:
                     background(context.store, context.registry, context.settings, context.metrics)
                 )
                 context.wake = running.wake
-            listening = asyncio.create_task(context.hub.run(), name="changes")
-            stack.push_async_callback(_cancel, listening)
+            loops = [context.hub.run()]
+            if context.objects is not None:
+                loops.append(_sweep(context.objects))
+            for loop in loops:
+                stack.push_async_callback(_cancel, asyncio.create_task(loop))
             stack.callback(context.hub.close)
             yield
 
     return lifespan
+
+
+async def _sweep(objects: AsyncObjects) -> None:
+    """Delete large results that have expired, now and then, where the object store does not do so by itself."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            if count := await objects.sweep():
+                log.info("deleted expired results", count=count)
+        except Exception:
+            log.exception("sweep of the object store failed")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

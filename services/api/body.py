@@ -127,7 +127,7 @@ def split_batch(body: bytes, items_max: int) -> Iterator[bytes]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise _malformed(f"invalid UTF-8 at byte {error.start}") from None
-    scan = json.JSONDecoder(parse_int=len, parse_float=len).scan_once
+    scan = json.JSONDecoder(parse_int=len, parse_float=len).raw_decode
     at = _expect(text, 0, "{")
     at = _expect(text, at, '"parameters"')
     at = _expect(text, at, ":")
@@ -137,13 +137,11 @@ def split_batch(body: bytes, items_max: int) -> Iterator[bytes]:
         at = _skip(text, at)
         try:
             _, end = scan(text, at)
-        except (StopIteration, JSONDecodeError, RecursionError) as error:
+        except (JSONDecodeError, RecursionError) as error:
             raise _no_element(text, at, count, error) from None
         count += 1
         if count > items_max:
-            raise invalid(
-                [{"loc": ["body", "parameters"], "msg": f"more than {items_max:,} sets", "type": "too_long"}]
-            )
+            raise invalid([{"loc": ["body", "parameters"], "msg": f"more than {items_max:,} sets", "type": "too_long"}])
         yield text[at:end].encode("utf-8", "surrogatepass")
         at = _skip(text, end)
         if text[at : at + 1] != ",":

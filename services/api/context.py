@@ -13,7 +13,7 @@ from services.api.settings import ApiSettings
 from services.api.waiters import ChangeHub
 from services.compute.registry import Registry
 from services.compute.store.aio import AsyncStore
-from services.objects import ObjectStore
+from services.objects import AsyncObjects
 
 API = "/api/v1"
 CALL = "tidegate.call"
@@ -64,7 +64,7 @@ class Context:
     settings: ApiSettings
     registry: Registry
     store: AsyncStore
-    objects: ObjectStore | None
+    objects: AsyncObjects | None
     metrics: Metrics
     latencies: TaskLatencies
     hub: ChangeHub

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -90,7 +90,7 @@ class ErrorList(list[dict[str, Any]]):
         else:
             found = error.errors()
         return cls(
-            {"loc": [*lead, *map(_short, each["loc"])], "msg": _short(each["msg"], 500), "type": each["type"]}
+            {"loc": [*lead, *map(_step, each["loc"])], "msg": _short(each["msg"], 500), "type": each["type"]}
             for each in found[:ERRORS_MAX]
         )
 
@@ -135,41 +135,33 @@ def internal_error(request_id: str) -> Problem:
 def install_handlers(app: FastAPI) -> None:
     """Make every error that a route or the framework raises a problem document."""
 
-    async def problem(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, Problem)
-        return exc.response(request.url.path)
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return error.response(request.url.path)
 
-    async def http(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, HTTPException)
-        headers = {name.lower(): value for name, value in (exc.headers or {}).items()}
-        if exc.status_code == 405:
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == 405:
             headers["allow"] = ", ".join(_allowed(app, request))
-        slug = _SLUGS.get(exc.status_code, "http-error")
-        detail = _details(exc, request)
-        return Problem(exc.status_code, slug, detail, headers=list(headers.items())).response(request.url.path)
+        slug = _SLUGS.get(error.status_code, "http-error")
+        detail = _details(error, request)
+        return Problem(error.status_code, slug, detail, headers=list(headers.items())).response(request.url.path)
 
-    async def validation(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, RequestValidationError)
-        return invalid(ErrorList.of(exc)).response(request.url.path)
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> Response:
+        return invalid(ErrorList.of(error)).response(request.url.path)
 
-    async def store(request: Request, exc: Exception) -> Response:
-        log.warning("store unavailable", path=request.url.path, reason=str(exc))
+    @app.exception_handler(StoreUnavailable)
+    async def store(request: Request, error: StoreUnavailable) -> Response:
+        log.warning("store unavailable", path=request.url.path, reason=str(error))
         return store_unavailable().response(request.url.path)
 
-    async def objects(request: Request, exc: Exception) -> Response:
-        log.error("object store failed", path=request.url.path, reason=str(exc))
+    @app.exception_handler(ObjectStoreError)
+    async def objects(request: Request, error: ObjectStoreError) -> Response:
+        log.error("object store failed", path=request.url.path, reason=str(error))
         detail = "the store of large results does not answer: try again later"
         return Problem(503, "object-store-unavailable", detail, retry_after=_RETRY_SECONDS).response(request.url.path)
-
-    async def disconnected(request: Request, exc: Exception) -> Response:  # nobody is left to read it
-        return Problem(400, "client-disconnected", "the body ended early").response(request.url.path)
-
-    app.add_exception_handler(Problem, problem)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(StoreUnavailable, store)
-    app.add_exception_handler(ObjectStoreError, objects)
-    app.add_exception_handler(ClientDisconnect, disconnected)
 
 
 def _details(exc: HTTPException, request: Request) -> str:
@@ -189,8 +181,11 @@ def _allowed(app: FastAPI, request: Request) -> list[str]:
     return sorted(methods)
 
 
-def _short(value: Any, limit: int = _LOC_CHARS) -> Any:
-    """`value`, cut where it is a long string: `loc` and messages may carry what the client sent."""
-    if isinstance(value, str) and len(value) > limit:
-        return f"{value[:limit]}…"
-    return value if isinstance(value, int) else str(value)
+def _step(value: object) -> str | int:
+    return value if isinstance(value, int) else _short(value)
+
+
+def _short(value: object, limit: int = _LOC_CHARS) -> str:
+    """`value` as text, cut where it is long: messages may carry what the client sent."""
+    text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -46,6 +46,7 @@ class Gate:
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, whatever happens."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from services.api.dispatch_settings import DispatchSettings
 from services.compute.settings import (
     ComputeSettings,
     LogSettings,
@@ -69,5 +70,5 @@ class HttpSettings(ComputeSettings, LogSettings, RedisSettings, SchedulerSetting
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
 
-class ApiSettings(HttpSettings):
+class ApiSettings(HttpSettings, DispatchSettings):
     """Everything that the API process reads from the environment."""

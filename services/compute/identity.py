@@ -117,9 +117,12 @@ def _find_encoder(kind: type) -> Encoder:
     raise TypeError(f"a value of type {kind.__module__}.{kind.__qualname__} has no canonical form")
 
 
-@lru_cache(maxsize=4096)
 def _fields_encoder(kind: type) -> Encoder:
-    """Return a writer of a model's or dataclass's fields, sorted by name."""
+    """Return what writes a model's or dataclass's fields, sorted by name."""
+    return _FIELDS.get(kind) or _FIELDS.setdefault(kind, _make_fields_encoder(kind))
+
+
+def _make_fields_encoder(kind: type) -> Encoder:
     if hasattr(kind, "__pydantic_fields__"):
         names = sorted(kind.__pydantic_fields__)
     else:
@@ -170,6 +173,7 @@ def _timedelta(value: dt.timedelta) -> str:
     return f"R{value.days},{value.seconds},{value.microseconds};"
 
 
+_FIELDS: dict[type, Encoder] = {}
 _ENCODERS: dict[type, Encoder] = {
     type(None): lambda _: "n",
     bool: lambda value: "t" if value else "f",

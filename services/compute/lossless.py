@@ -41,7 +41,7 @@ class Lossless:
 
     Attributes:
         checked: each request must be written and read back before it is accepted.
-        floats: a number in it may be NaN or infinite.
+        floats: a number in it may be NaN or infinite, and its model would write that as null.
     """
 
     checked: bool = False
@@ -123,7 +123,7 @@ class _Walk:
 
     def _float(self, schema: Schema, _path: str) -> None:
         if schema.get("allow_inf_nan", self.configs[-1].get("allow_inf_nan", True)):
-            self.found.floats = True
+            self.found.floats |= self.configs[-1].get("ser_json_inf_nan") != "strings"
             # NaN is written as the string "NaN", which a strict float does not take back.
             self.found.checked |= bool(schema.get("strict", self.configs[-1].get("strict", False)))
 

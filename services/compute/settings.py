@@ -53,7 +53,8 @@ class ComputeSettings(EnvironmentSettings):
     )
     object_store: str | None = Field(
         None,
-        description="Where results above `RESULT_INLINE_MAX` go: `file:///directory` or `s3://bucket/prefix`. Unset: such tasks fail.",
+        description="Where results above `RESULT_INLINE_MAX` go: `file:///directory` or `s3://bucket/prefix`. "
+        "Unset: such tasks fail.",
     )
 
 

@@ -23,7 +23,7 @@ def parameter_writer(model: type[BaseModel], *, floats: bool) -> Writer:
 
     Args:
         model: the parameter model.
-        floats: whether a number in it may be NaN or infinite.
+        floats: whether a number in it may be NaN or infinite, and would be written as null.
     """
     serializer = model.__pydantic_serializer__
     if not floats:

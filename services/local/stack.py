@@ -7,6 +7,7 @@ importing, and end from the front: API, workers, scheduler.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -97,6 +98,8 @@ class Stack:
         process, now = watched.process, self._clock()
         status = process.poll()
         if status is not None:
+            if status == os.EX_CONFIG:
+                raise PartFailed(f"{process.part.name} cannot work as it is set\n{process.tail()}")
             watched.deaths.append(now)
             if len(watched.deaths) == DEATHS_LIMIT and now - watched.deaths[0] < DEATHS_WINDOW:
                 raise PartFailed(

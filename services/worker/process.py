@@ -24,6 +24,7 @@ import structlog
 from services.compute.errors import RegistrationError
 from services.compute.registry import load_registry
 from services.compute.runner import Deadlines, Limits, RunnerContext, install
+from services.compute.security import security
 from services.compute.settings import ComputeSettings, LogSettings, RedisSettings, SchedulerSettings
 from services.compute.store import Store
 from services.objects import open_object_store
@@ -35,7 +36,6 @@ from services.worker.drain import FLUSH_S, Drain
 from services.worker.exits import DRAINED, MISCONFIGURED, NO_SCHEDULER, REPLACE
 from services.worker.membership import Identity, Membership
 from services.worker.parent import die_with_parent
-from services.worker.security import security
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from services.compute.security import security
 from services.compute.settings import LogSettings, SchedulerSettings
 from services.worker import logs
 from services.worker.dask_config import SCHEDULER
 from services.worker.exits import MISCONFIGURED
-from services.worker.security import security
 from services.worker.settings import SchedulerProcessSettings
 
 if TYPE_CHECKING:

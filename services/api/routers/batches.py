@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from services.api.body import parameter_errors, read_body, split_batch
 from services.api.context import API, Context
-from services.api.docs import NO_CACHE, Components, json_body, problems
+from services.api.docs import NO_CACHE, json_body, problems
 from services.api.errors import ErrorList, overloaded, queue_full
 from services.api.headers import read_wishes
 from services.api.render import NO_STORE
@@ -36,13 +36,13 @@ _ERRORS_PER_ITEM = 10
 Item = Submission | ErrorList
 
 
-def install(app: FastAPI, context: Context, components: Components) -> None:
+def install(app: FastAPI, context: Context) -> None:
     """Add the typed routes."""
     for computation in context.registry.values():
-        _add(app, context, components, computation)
+        _add(app, context, computation)
 
 
-def _add(app: FastAPI, context: Context, components: Components, computation: Computation) -> None:
+def _add(app: FastAPI, context: Context, computation: Computation) -> None:
     async def batch() -> None:
         """Only documented; see `raw_route`."""
 

@@ -21,7 +21,7 @@ from services.compute.runner.cluster import compute_on_cluster, is_collection
 from services.compute.runner.outbox import Return
 from services.compute.runner.outcomes import timed_out
 from services.compute.runner.reporting import Reporter
-from services.compute.store.types import Charge, Finished, Started
+from services.compute.store.types import Charge, Finished, Refusal, Refused, Started
 
 if TYPE_CHECKING:
     from services.compute.registry import Computation
@@ -147,7 +147,7 @@ class BundleRun:
             pause = min(pause * 2, 2.0)
         self._accept(answers)
 
-    def _accept(self, answers: Sequence[object]) -> None:
+    def _accept(self, answers: Sequence[Started | Refused]) -> None:
         now = self.context.clock()
         limit = self.computation.timeout
         members = [
@@ -155,12 +155,16 @@ class BundleRun:
             for a in answers
             if isinstance(a, Started)
         ]
+        # Only this thread starts members of this dispatch here, so what runs here already is a start whose answer
+        # got lost while Redis was away: nobody runs it.
+        nobodys = [a.task_id for a in answers if isinstance(a, Refused) and a.reason is Refusal.RUNNING]
         with self.lock:
             self._slice_began, self._slice_size = now, len(members)
-            if not self._closed:
+            if self._closed:
+                nobodys += [attempt.task_id for attempt, _ in members]
+            else:
                 self._started.extend(members)
-                return
-        self._give_back([attempt.task_id for attempt, _ in members], Charge.FREE)
+        self._give_back(nobodys, Charge.FREE)
 
     def _run_member(self, attempt: Attempt, parameters: bytes) -> None:
         context, computation = self.context, self.computation

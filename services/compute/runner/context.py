@@ -18,7 +18,7 @@ from services.compute.models import State
 from services.compute.runner.bundle import FLUSH_AGE_S
 from services.compute.runner.deadlines import Deadlines
 from services.compute.runner.outbox import Outbox, Return
-from services.compute.runner.outcomes import Limits, Outcomes
+from services.compute.runner.outcomes import Limits, Objects, Outcomes
 from services.compute.store.types import Charge, Finished, Handback
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from services.compute.runner.attempt import Attempt
     from services.compute.runner.bundle import BundleRun
     from services.compute.store import Store
-    from services.objects import ObjectStore
 
 TICK_S = 0.05
 
@@ -54,7 +53,7 @@ class RunnerContext:
         self,
         store: Store,
         registry: Mapping[str, Computation],
-        objects: ObjectStore | None = None,
+        objects: Objects | None = None,
         *,
         worker: str,
         run: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -19,12 +19,25 @@ from services.compute.store.types import Charge, Finished, Handback
 if TYPE_CHECKING:
     from services.compute.registry import Computation
     from services.compute.runner.attempt import Attempt
-    from services.objects import ObjectStore
 
 RETRY_DELAY_MAX = 60.0
 """Longest pause before the next attempt that the backoff chooses by itself, in seconds."""
 
 log = structlog.get_logger(__name__)
+
+
+OBJECT_TTL_MARGIN = 300.0
+"""Seconds that an object outlives the record that refers to it."""
+
+
+class Objects(Protocol):
+    """What the runner needs of an object store; its methods raise ObjectStoreError."""
+
+    def put(self, key: str, data: bytes, ttl: float) -> str:
+        """Keep an object for `ttl` seconds; its reference."""
+
+    def delete(self, key: str) -> None:
+        """Forget an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Outcomes:
         scheduler_lost: whether the calling thread's Dask worker has lost its scheduler; may take a moment.
     """
 
-    def __init__(self, objects: ObjectStore | None, limits: Limits, scheduler_lost: Callable[[], bool]) -> None:
+    def __init__(self, objects: Objects | None, limits: Limits, scheduler_lost: Callable[[], bool]) -> None:
         self._objects = objects
         self._limits = limits
         self._scheduler_lost = scheduler_lost
@@ -72,7 +85,9 @@ class Outcomes:
         if self._objects is None:
             raise ResultTooLarge(size, self._limits.inline)
         # The fence makes the name this attempt's own: a superseded one cannot overwrite its successor's result.
-        reference = self._objects.put(f"{attempt.task_id}/{attempt.fence}", data)
+        reference = self._objects.put(
+            f"{attempt.task_id}/{attempt.fence}", data, computation.result_ttl + OBJECT_TTL_MARGIN
+        )
         return Finished(attempt.task_id, attempt.fence, State.DONE, ttl_ms, None, reference)
 
     def raised(

@@ -215,7 +215,7 @@ class AsyncStore:
         items: Sequence[Handback],
         charge: Charge,
         *,
-        delay_ms: int,
+        delay_ms: int = 0,
         max_attempts: int,
         reason: TaskError,
         result_ttl_ms: int,

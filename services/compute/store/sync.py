@@ -1,16 +1,19 @@
-"""The store for workers: the same methods as `AsyncStore`, blocking, for any number of threads.
-
-What each method means is written there.
-"""
+"""The store for workers: the same commands, blocking, safe to share between threads."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from redis import BlockingConnectionPool, Redis, exceptions
+from redis.retry import Retry
 
 from services.compute.models import Priority, Progress, State, TaskError
+from services.compute.settings import RedisSettings
 from services.compute.store import commands
-from services.compute.store.commands import CHUNK, chunks, left_out
-from services.compute.store.executors import Executor
+from services.compute.store.commands import Command, chunks
+from services.compute.store.connection import TRIES, key_prefix, lost, no_retry, options, pause, unavailable
 from services.compute.store.records import StoredRecord
 from services.compute.store.types import (
     Admission,
@@ -27,58 +30,52 @@ from services.compute.store.types import (
     Taken,
 )
 
+T = TypeVar("T")
 
-class Store(Executor):
-    """All that services do with Redis, blocking. Every method raises StoreUnavailable, in bounded time."""
+
+class Store:
+    """The record of intent, asked in blocking calls by any number of threads; methods mean what `AsyncStore`'s do.
+
+    Args:
+        client: a client that decodes nothing and retries nothing.
+        prefix: leads every key, `{…}:`.
+
+    Every method raises `StoreUnavailable` when the server gives no answer in time or cannot take the command.
+    """
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    @classmethod
+    def from_settings(cls, settings: RedisSettings, *, connections: int = 16) -> Store:
+        """A store with a pool of its own, which queues when it runs dry; connects when first used."""
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url, max_connections=connections, timeout=5, retry=no_retry(Retry), **options(settings)
+        )
+        return cls(Redis(connection_pool=pool), key_prefix(settings))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.connection_pool.disconnect()
 
     def submit(
         self,
         items: Sequence[Submission],
         *,
-        priority: Priority = Priority.INTERACTIVE,
+        priority: Priority,
         force: bool = False,
         queue_max: int | None = None,
         records: bool = True,
     ) -> list[Submitted]:
-        """Create, join or hit each task; in order."""
-        found: list[Submitted] = []
-        for chunk in chunks(items):
-            part = self._run(commands.submit(chunk, priority, force, queue_max, records))
-            missing = left_out([each.record for each in part]) if records else []
-            if missing:
-                commands.fill_in(part, missing, self.get([part[i].task_id for i in missing], with_results=True))
-            found += part
-        return found
+        """Create these tasks, join those under way, or find their results; one answer per item, in order."""
+        pieces = [self._run(commands.submit(p, priority, force, queue_max, records)) for p in chunks(items)]
+        return [answer for piece in pieces for answer in piece]
 
     def admit(self, task_ids: Sequence[str], *, force: bool = False) -> Admission:
-        """How many of these distinct tasks would be queued anew, and how many wait; changes nothing."""
-        admission = Admission(0, 0)
-        for chunk in chunks(task_ids):
-            part = self._run(commands.admit(chunk, force))
-            admission = Admission(admission.new + part.new, part.waiting)
-        return admission
-
-    def get(self, task_ids: Sequence[str], *, with_results: bool = False) -> list[StoredRecord | None]:
-        """Records in order, None where there is none; with inline results if asked for."""
-        found: list[StoredRecord | None] = []
-        for chunk in chunks(task_ids):
-            found += self._get(chunk, with_results)
-        return found
-
-    def cancel(self, task_ids: Sequence[str], *, ttl_ms: int) -> list[StoredRecord | None]:
-        """Make PENDING and RUNNING tasks CANCELLED; the records as they are then."""
-        return [record for chunk in chunks(task_ids) for record in self._run(commands.cancel(chunk, ttl_ms))]
-
-    def recent(
-        self,
-        *,
-        state: State | None = None,
-        computation: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> Page:
-        """Recent tasks, the newest first; raises ValueError for a cursor that is none of ours."""
-        return self._run(commands.recent(state, computation, cursor, limit))
+        """Count what a batch of these (distinct) ids would add."""
+        counts = [self._run(commands.admit(piece, force)) for piece in chunks(task_ids)]
+        return Admission(sum(each.new for each in counts), counts[-1].waiting if counts else 0)
 
     def take(
         self,
@@ -95,7 +92,7 @@ class Store(Executor):
         version_wait_ms: int = 600_000,
         failed_ttl_ms: int = 86_400_000,
     ) -> Taken:
-        """Pop tasks and mark them dispatched, at once for all replicas."""
+        """Pop tasks, interactive ones first, bundle them and mark them dispatched, all at once."""
         return self._run(
             commands.take(
                 limit=limit,
@@ -112,32 +109,6 @@ class Store(Executor):
             )
         )
 
-    def requeue(
-        self,
-        items: Sequence[Handback],
-        charge: Charge,
-        *,
-        max_attempts: int,
-        reason: TaskError,
-        result_ttl_ms: int,
-        delay_ms: int = 0,
-    ) -> list[State | None]:
-        """Put back tasks that still belong to their dispatch."""
-        return [
-            state
-            for chunk in chunks(items)
-            for state in self._run(commands.requeue(chunk, charge, delay_ms, max_attempts, reason, result_ttl_ms))
-        ]
-
-    def due(self, limit: int = CHUNK) -> list[FlightEntry]:
-        """Tasks in flight whose time to be looked at has come, the longest due first."""
-        return self._run(commands.due(limit))
-
-    def postpone(self, task_ids: Sequence[str], check_after_ms: int) -> None:
-        """Look at these again later, or at their deadlines."""
-        for chunk in chunks(task_ids):
-            self._run(commands.postpone(chunk, check_after_ms))
-
     def start(
         self,
         dispatch: str,
@@ -148,55 +119,92 @@ class Store(Executor):
         timeout_ms: int,
         max_attempts: int,
         result_ttl_ms: int,
-        check_after_ms: int = 5_000,
+        check_after_ms: int,
     ) -> list[Started | Refused]:
-        """Begin attempts of members of one dispatch."""
-        return [
-            answer
-            for chunk in chunks(task_ids)
-            for answer in self._run(
-                commands.start(
-                    dispatch,
-                    chunk,
-                    worker=worker,
-                    run=run,
-                    timeout_ms=timeout_ms,
-                    max_attempts=max_attempts,
-                    result_ttl_ms=result_ttl_ms,
-                    check_after_ms=check_after_ms,
-                )
+        """Begin attempts of the members of a dispatch."""
+        return self._run(
+            commands.start(
+                dispatch,
+                task_ids,
+                worker=worker,
+                run=run,
+                timeout_ms=timeout_ms,
+                max_attempts=max_attempts,
+                result_ttl_ms=result_ttl_ms,
+                check_after_ms=check_after_ms,
             )
-        ]
+        )
 
     def finish(self, items: Sequence[Finished], durations: Mapping[str, tuple[int, float]] | None = None) -> list[bool]:
-        """End attempts; whether each was still the current one (or had ended so already: a repetition)."""
-        found: list[bool] = []
-        for number, chunk in enumerate(chunks(items)):
-            found += self._run(commands.finish(chunk, (durations or {}) if number == 0 else {}))
-        return found
+        """End attempts (at most 500); per item whether its end is on record, False when another attempt is current."""
+        return self._run(commands.finish(items, durations or {})) if items or durations else []
 
-    def progress(self, task_id: str, fence: int, progress: Progress) -> bool:
-        """Write progress; False when the attempt is no longer current."""
-        return self._run(commands.progress(task_id, fence, progress))
+    def progress(self, task_id: str, fence: int, value: Progress) -> bool:
+        """Write progress; False when the attempt is not the current one: stop it."""
+        return self._run(commands.progress(task_id, fence, value))
+
+    def cancel(self, task_ids: Sequence[str], *, ttl_ms: int) -> list[StoredRecord | None]:
+        """Cancel what is not final; answer the records as they are then, None for the unknown."""
+        pieces = [self._run(commands.cancel(piece, ttl_ms)) for piece in chunks(task_ids)]
+        return [record for piece in pieces for record in piece]
+
+    def requeue(
+        self,
+        items: Sequence[Handback],
+        charge: Charge,
+        *,
+        delay_ms: int = 0,
+        max_attempts: int,
+        reason: TaskError,
+        result_ttl_ms: int,
+    ) -> list[State | None]:
+        """Put back what still belongs to its dispatch."""
+        pieces = [
+            self._run(commands.requeue(piece, charge, delay_ms, max_attempts, reason, result_ttl_ms))
+            for piece in chunks(items)
+        ]
+        return [state for piece in pieces for state in piece]
+
+    def due(self, limit: int = 500) -> list[FlightEntry]:
+        """Tasks in flight whose time to be looked at has come; each stays due until postponed, final or put back."""
+        return self._run(commands.due(limit))
+
+    def postpone(self, task_ids: Sequence[str], check_after_ms: int) -> None:
+        """Look at these again later; a deadline before that keeps its look."""
+        for piece in chunks(task_ids):
+            self._run(commands.postpone(piece, check_after_ms))
+
+    def get(self, task_ids: Sequence[str], *, with_results: bool = False) -> list[StoredRecord | None]:
+        """Read records, None for the unknown; with their inline results where asked."""
+        records = [record for piece in chunks(task_ids) for record in self._run(commands.get(piece, with_results))]
+        for at in commands.left_out(records) if with_results else ():
+            (records[at],) = self._run(commands.get([task_ids[at]], True))
+        return records
+
+    def recent(
+        self, *, state: State | None = None, computation: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page:
+        """One page of the recent tasks, the newest first."""
+        return self._run(commands.recent(state, computation, cursor, limit))
 
     def depth(self) -> Depth:
-        """How many tasks are where."""
+        """Count the queues."""
         return self._run(commands.depth())
 
-    def durations(self) -> dict[str, float]:
-        """Learned milliseconds per task, by computation; those not known yet are missing."""
-        return self._run(commands.durations())
-
     def lease(self, name: str, owner: str, ttl_ms: int) -> bool:
-        """Take or prolong a lease; False while another owner holds it."""
+        """Take a free lease or prolong one's own; False while it is another owner's."""
         return self._run(commands.lease(name, owner, ttl_ms))
 
     def release(self, name: str, owner: str) -> bool:
-        """Give a lease back; False when it was not `owner`'s."""
+        """Give a lease back; False when it was not the owner's."""
         return self._run(commands.release(name, owner))
 
+    def durations(self) -> dict[str, float]:
+        """Learned milliseconds per task by computation."""
+        return self._run(commands.durations())
+
     def fleet(self) -> bytes | None:
-        """The autoscaler's state document, JSON; None when there is none."""
+        """The autoscaler's state document (JSON); None when none was ever written."""
         return self._run(commands.fleet())
 
     def put_fleet(self, document: bytes) -> None:
@@ -204,18 +212,29 @@ class Store(Executor):
         self._run(commands.put_fleet(document))
 
     def ping(self) -> None:
-        """Whether the server serves data: raises StoreUnavailable otherwise."""
+        """Ask the server for any answer."""
         self._run(commands.ping())
 
-    def _get(self, task_ids: Sequence[str], with_results: bool) -> list[StoredRecord | None]:
-        found = self._run(commands.get(task_ids, with_results))
-        missing = left_out(found) if with_results else []
-        while missing:
-            again = self._run(commands.get([task_ids[i] for i in missing], with_results))
-            for at, record in zip(missing, again, strict=True):
-                found[at] = record
-            still = [missing[i] for i in left_out(again)]
-            if len(still) == len(missing):  # there is none: not left out, but lost
-                break
-            missing = still
-        return found
+    def _run(self, command: Command[T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return command.decode(self._send(command))
+            except (exceptions.RedisError, OSError) as error:
+                attempt += 1
+                if command.again and lost(error) and attempt < TRIES:
+                    time.sleep(pause(attempt))
+                    continue
+                known = unavailable(error)
+                if known is None:
+                    raise
+                raise known from error
+
+    def _send(self, command: Command[T]) -> Any:
+        if command.script is None:
+            word, key, *rest = command.args
+            return self._client.execute_command(word, self._prefix + str(key), *rest)
+        try:
+            return self._client.execute_command("EVALSHA", command.script.sha, 1, self._prefix, *command.args)
+        except exceptions.NoScriptError:
+            return self._client.execute_command("EVAL", command.script.text, 1, self._prefix, *command.args)

@@ -141,6 +141,16 @@ async def test_a_part_that_keeps_dying_ends_the_stack(house: House, monkeypatch:
     assert len(house.said) == 4
 
 
+async def test_a_part_that_cannot_work_as_set_is_not_started_again(house: House) -> None:
+    later = "(folder / name).touch(); time.sleep(0.3); print('MODULES: no such thing', flush=True); sys.exit(78)"
+    async with house.stack(house.part("worker", later)) as stack:
+        await stack.start(20)
+        async with asyncio.timeout(10):
+            with pytest.raises(PartFailed, match=r"(?s)worker cannot work as it is set.*no such thing"):
+                await stack.watch()
+    assert house.said == []
+
+
 async def test_what_does_not_end_in_time_is_killed(house: House) -> None:
     async with house.stack(house.part("worker", STUBBORN, stop_timeout=0.3)) as stack:
         await stack.start(20)

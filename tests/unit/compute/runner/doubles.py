@@ -105,12 +105,12 @@ class FakeObjects:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes) -> str:
+    def put(self, key: str, data: bytes, ttl: float) -> str:
         self.kept[key] = data
         return key
 
-    def delete(self, reference: str) -> None:
-        self.kept.pop(reference, None)
+    def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
 
 
 def make(function: Callable[..., Any], **options: Any) -> Computation:

@@ -79,6 +79,17 @@ def test_a_refused_member_does_not_run(store: FakeStore) -> None:
     assert set(store.finished) == {ids(2)[1]}
 
 
+def test_a_member_whose_start_was_not_heard_goes_back_uncharged(store: FakeStore) -> None:
+    def double() -> None:
+        raise AssertionError("it must not run")
+
+    known = make(double)
+    store.refuse = {ids(1)[0]: Refusal.RUNNING}
+    with runner(store, known):
+        run(known, ids(1))
+    assert [(task_id, charge) for task_id, charge, *_ in store.returned] == [(ids(1)[0], Charge.FREE)]
+
+
 def test_another_version_sends_all_members_back_uncharged(store: FakeStore) -> None:
     def double() -> None:
         raise AssertionError("it must not run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from distributed.client import FutureCancelledError
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from services.compute.runner.failures import describe, lost_connection, shorten
 
