@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import PackageNotFoundError, version
 
-import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -39,11 +37,8 @@ _TAGS = [
     {"name": "tasks", "description": "What was asked for"},
     {"name": "operations", "description": "The service itself"},
 ]
-_SWEEP_SECONDS = 3600.0
 _EXPOSED = ["ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID"]
 _ACCEPTED = ["Cache-Control", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-ID"]
-
-log = structlog.get_logger(__name__)
 
 
 def create_app(
@@ -64,6 +59,8 @@ def create_app(
         RegistrationError: a computation cannot be served as written.
     """
     settings = settings or ApiSettings()
+    if objects is None and settings.object_store:
+        objects = open_object_store(settings.object_store)
     context = _context(settings, registry, store, objects)
     app = FastAPI(
         title="Tidegate",
@@ -76,7 +73,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(context, close_store=store is None),
+        lifespan=_lifespan(context, close_store=store is None, sweep=objects.sweep if objects else None),
     )
     app.state.context = context
     _routes(app, context)
@@ -102,8 +99,6 @@ def create_app(
 def _context(
     settings: ApiSettings, registry: Registry | None, store: AsyncStore | None, objects: ObjectStore | None
 ) -> Context:
-    if objects is None and settings.object_store:
-        objects = open_object_store(settings.object_store)
     metrics = Metrics()
     latencies = TaskLatencies(metrics)
     store = store or AsyncStore.from_settings(settings)
@@ -139,7 +134,7 @@ def _routes(app: FastAPI, context: Context) -> None:
 
 
 def _lifespan(
-    context: Context, *, close_store: bool
+    context: Context, *, close_store: bool, sweep: Callable[[], int] | None
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -150,29 +145,15 @@ def _lifespan(
                 from services.api.background import background  # brings `distributed`, which no test of HTTP needs
 
                 running = await stack.enter_async_context(
-                    background(context.store, context.registry, context.settings, context.metrics)
+                    background(context.store, context.registry, context.settings, context.metrics, sweep)
                 )
                 context.wake = running.wake
-            loops = [context.hub.run()]
-            if context.objects is not None:
-                loops.append(_sweep(context.objects))
-            for loop in loops:
-                stack.push_async_callback(_cancel, asyncio.create_task(loop))
+            listening = asyncio.create_task(context.hub.run(), name="changes")
+            stack.push_async_callback(_cancel, listening)
             stack.callback(context.hub.close)
             yield
 
     return lifespan
-
-
-async def _sweep(objects: AsyncObjects) -> None:
-    """Delete large results that have expired, now and then, where the object store does not do so by itself."""
-    while True:
-        await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
-        try:
-            if count := await objects.sweep():
-                log.info("deleted expired results", count=count)
-        except Exception:
-            log.exception("sweep of the object store failed")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -193,6 +193,7 @@ class Cluster:
             client, snapshot = self._client, self.snapshot
             if client is None or snapshot is None:
                 raise SchedulerAway("the scheduler went away while bundles were being sent")
+            holders = snapshot.holders(bundle.computation, bundle.version)
             future = client.submit(
                 run_bundle,
                 bundle.dispatch,
@@ -201,8 +202,9 @@ class Cluster:
                 bundle.task_ids,
                 key=bundle.dispatch,
                 priority=PRIORITIES[bundle.priority],
-                workers=snapshot.holders(bundle.computation, bundle.version),
-                allow_other_workers=True,  # another worker gives it back; a holder that is gone would keep it waiting
+                workers=holders,
+                # Another worker gives it back; without leave for that, a holder that is gone would keep it waiting.
+                allow_other_workers=holders is not None,
                 pure=False,
             )
             fire_and_forget(future)

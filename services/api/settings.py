@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from services.api.dispatch_settings import DispatchSettings
+from services.api.dispatch_settings import DispatchSettings
 from services.compute.settings import (
     ComputeSettings,
     LogSettings,

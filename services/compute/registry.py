@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError, PydanticSerializationError, to_json
+from pydantic_core import PydanticCustomError, PydanticSerializationError
 
 from services.compute import schemas
 from services.compute.declare import Declaration, declaration_of, place, refuse
@@ -20,7 +20,7 @@ from services.compute.errors import RegistrationError
 from services.compute.identity import Identity, canonical_fields
 from services.compute.lossless import inspect_model
 from services.compute.parameters import Call, read_signature
-from services.compute.wire import Writer, parameter_writer
+from services.compute.wire import Writer, json_writer, parameter_writer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,7 @@ class Computation:
     _identity: Identity
     _read: Callable[..., BaseModel]
     _write: Writer
+    _write_data: Writer
     _call: Call
     _checked: bool
 
@@ -72,17 +73,13 @@ class Computation:
     def validate(self, data: object) -> BaseModel:
         """Return validated parameters from parsed JSON: exactly what `validate_json` makes of the same JSON.
 
-        An instance of the parameter model is taken as well.
+        Python values that have a JSON form (dates, models, the parameter model itself) are taken as well.
 
         Raises:
             pydantic.ValidationError: these are not the parameters; unknown fields are refused.
         """
         try:
-            if isinstance(data, self.parameters):
-                body = self._write(data)
-            else:
-                bytes_mode = self.parameters.model_config.get("val_json_bytes", "utf8")
-                body = to_json(data, inf_nan_mode="constants", bytes_mode=bytes_mode)
+            body = self._write(data) if isinstance(data, self.parameters) else self._write_data(data)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._invalid("not_json", "the parameters have no JSON form", data) from error
         return self.validate_json(body)
@@ -228,6 +225,7 @@ def _assemble(function: Callable[..., object], options: Declaration, name: str, 
         _identity=Identity(name, version),
         _read=model.__pydantic_validator__.validate_json,
         _write=parameter_writer(model, floats=found.floats),
+        _write_data=json_writer(model.model_config.get("val_json_bytes", "utf8")),
         _call=signature.call,
         _checked=found.checked,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from pydantic_core import CoreConfig, CoreSchema, SchemaSerializer, to_json
+from pydantic_core import CoreConfig, CoreSchema, SchemaSerializer, core_schema, to_json
 
 Writer = Callable[[Any], bytes]
 
@@ -39,6 +39,17 @@ def result_writer(schema: CoreSchema) -> Writer:
         schema: the core schema of the declared type.
     """
     return _two_steps(SchemaSerializer(schema, _CONFIG).to_python, round_trip=False, warnings="error")
+
+
+def json_writer(bytes_mode: Literal["utf8", "base64", "hex"]) -> Writer:
+    """Return what writes any value by its run-time type, NaN and infinities as bare words, to be validated again.
+
+    Args:
+        bytes_mode: how bytes are written.
+    """
+    config = CoreConfig(ser_json_inf_nan="constants", ser_json_bytes=bytes_mode)
+    to_python = SchemaSerializer(core_schema.any_schema(), config).to_python
+    return lambda value: to_json(to_python(value, mode="json", by_alias=True), inf_nan_mode="constants")
 
 
 def _two_steps(to_python: Callable[..., Any], *, round_trip: bool, warnings: Literal["none", "error"]) -> Writer:

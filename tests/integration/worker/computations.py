@@ -11,7 +11,7 @@ from tests.integration.computations.ledger import mark
 @computation
 def delayed_sum(ledger: str, n: int) -> int:
     """Return a plan: the sum of n squares, each computed on the cluster."""
-    from dask import delayed
+    from dask.delayed import delayed
 
     def square(i: int) -> int:
         mark(ledger, "begin", i)

@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import Client, fire_and_forget
 
-from services.compute.models import State
+from services.compute.models import Priority, State
 from services.compute.registry import load_registry
 from services.compute.runner import run_bundle
 from services.compute.settings import RedisSettings
@@ -73,7 +73,7 @@ class Direct:
             Submission(task_id, known.version, known.dump(each))
             for task_id, each in zip(ids, validated, strict=True)
         ]
-        self.store.submit(items)
+        self.store.submit(items, priority=Priority.INTERACTIVE)
         self.dispatch()
         return ids
 
