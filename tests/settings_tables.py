@@ -68,7 +68,7 @@ def rewrite(text: str) -> str:
 
     text = MARKER.sub(fresh, text)
     for name in classes.keys() - documented(text).keys():
-        text += f"\n## {name}\n\n{classes[name].__doc__}\n\n<!-- settings: {name} -->\n\n{table(classes[name])}"
+        text += f"\n## {name}\n\n{inspect.getdoc(classes[name])}\n\n<!-- settings: {name} -->\n\n{table(classes[name])}"
     return text
 
 

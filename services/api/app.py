@@ -67,7 +67,6 @@ def create_app(
         version=_version(),
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
-        root_path=settings.root_path,
         openapi_url=f"{API}/openapi.json",
         docs_url=f"{API}/docs",
         redoc_url=None,
@@ -84,6 +83,7 @@ def create_app(
         metrics=context.metrics,
         access_log=access_log,
         requests_max=settings.requests_max,
+        root_path=settings.root_path,
     )
     if settings.origins:  # the outermost, so that every answer has its headers
         app.add_middleware(
@@ -130,7 +130,7 @@ def _routes(app: FastAPI, context: Context) -> None:
     fleet.install(app, context)
     health.install(app, context)
     app.router.routes.extend(documents)
-    components.install(app)
+    components.install(app, context.root)
 
 
 def _lifespan(

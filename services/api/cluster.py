@@ -1,239 +1,301 @@
-"""The Dask cluster as the API sees it; the only file of the API that speaks to the scheduler.
+"""The connection to Dask: the only file of the API that knows `distributed.Client`.
 
-A connection is made, used until it breaks, and made anew, with the fallback address in turn. A scheduler is known by
-its id: another id is another scheduler, wherever it listens, and knows nothing of what was sent to the one before.
+It holds no state that matters. What it sends is wanted by Dask's own "fire-and-forget" client, so that no task depends
+on this process; what is lost on the way (a send buffer dies with its process) the reconciler finds out by asking the
+scheduler. On any doubt the connection is given up and a new one made: Dask's client would reconnect by itself, but only
+to the same address, and would send what it had buffered to a scheduler that it was not meant for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import contextlib
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from distributed import Client, Future, fire_and_forget
+from distributed.security import Security
 
-from services.compute.models import Priority
+from services.api.plan import Graph, SchedulerUnavailable, Snapshot, Statuses, backoff, graphs, snapshot_of
 from services.compute.runner import run_bundle
-from services.compute.security import security
 from services.compute.settings import SchedulerSettings
-from services.compute.store import Bundle
+from services.compute.store.types import Bundle
 
-CONNECT_SECONDS = 2.0
-REFRESH_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
-SEND_SECONDS = 0.001
-"""How long the client gathers messages; Dask's 10 ms are half of a small task's whole time."""
-
-PRIORITIES = {Priority.INTERACTIVE: 100, Priority.BATCH: 0}
-_YIELD_BUNDLES = 20
+CONNECT_S = 2.0
+LOOK_S = 1.0
+"""Between two looks at the workers."""
+NOTICE_S = 0.25
+"""A broken connection is noticed this fast, and at once by whoever sends."""
+ANSWER_S = 10.0
+"""A scheduler that says nothing for so long is given up."""
+STATUS_S = 1.0
+"""What asking for the states of some keys may take."""
+CLOSE_S = 2.0
+WINDOW = 200
+"""Bundles sent and not known to the scheduler yet, at most: behind more of them an urgent one would wait too long."""
+SEND_INTERVAL_S = 0.001
+"""Dask's clients gather messages for 10 ms, which doubles the latency of a single task."""
 
 log = structlog.get_logger(__name__)
 
 
-class SchedulerAway(Exception):  # a state of the world, reported by raising
-    """No scheduler is connected, or it gave no answer in time; nothing is known about what it has."""
+def security(settings: SchedulerSettings) -> Security:
+    """Certificates for the scheduler; plain TCP when none are set.
+
+    Raises:
+        ValueError: some of the three files are set and others are not.
+    """
+    files = (settings.dask_tls_ca, settings.dask_tls_cert, settings.dask_tls_key)
+    if not any(files):
+        return Security()
+    if not all(files):
+        raise ValueError("DASK_TLS_CA, DASK_TLS_CERT and DASK_TLS_KEY turn TLS on together: set all three or none")
+    ca, cert, key = (str(file) for file in files)
+    return Security(require_encryption=True, tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
-    """One Dask worker as the scheduler sees it.
+class Link:
+    """One connection to one scheduler, from its start to its first fault.
 
-    Attributes:
-        address: where it is.
-        threads: tasks it runs at a time; 0 while it takes none.
-        run: id of its process; empty for a worker that is none of ours.
-        versions: version by computation.
+    Args:
+        client: connected.
+        address: where to.
     """
 
-    address: str
-    threads: int
-    run: str
-    versions: Mapping[str, str]
+    def __init__(self, client: Client, address: str) -> None:
+        self.address = address
+        self._client = client
+        self._comm = _stream(client)
+        self._comm.interval = SEND_INTERVAL_S
+        self._unseen = 0
+        self._last: Future[None] | None = None  # the last bundle that fills the window
 
+    @classmethod
+    async def open(cls, address: str, secure: Security) -> Link:
+        """Connect.
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The cluster at one moment.
-
-    Attributes:
-        scheduler: id of the scheduler.
-        workers: all workers.
-        versions: versions held by computation, over all workers that take work.
-    """
-
-    scheduler: str
-    workers: tuple[WorkerView, ...]
-    versions: Mapping[str, frozenset[str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        held: dict[str, set[str]] = {}
-        for worker in self.workers:
-            if worker.threads:
-                for name, version in worker.versions.items():
-                    held.setdefault(name, set()).add(version)
-        object.__setattr__(self, "versions", {name: frozenset(versions) for name, versions in held.items()})
-
-    @property
-    def threads(self) -> int:
-        """Threads of all workers that take work."""
-        return sum(worker.threads for worker in self.workers)
-
-    @property
-    def runs(self) -> frozenset[str]:
-        """Ids of the worker processes that are connected, draining ones too."""
-        return frozenset(worker.run for worker in self.workers if worker.run)
-
-    def holders(self, computation: str, version: str) -> list[str] | None:
-        """Addresses of the workers to prefer for this version; None when all hold it, as outside of a rollout."""
-        if len(self.versions.get(computation, ())) <= 1:
-            return None
-        return [worker.address for worker in self.workers if worker.versions.get(computation) == version]
-
-
-def view(identity: Mapping[str, Any]) -> Snapshot:
-    """The snapshot in a scheduler's `identity` answer."""
-    workers = []
-    for address, worker in identity["workers"].items():
-        told = worker.get("tidegate") or {}
-        takes_work = worker["status"] == "running" and told
-        workers.append(
-            WorkerView(address, worker["nthreads"] if takes_work else 0, told.get("run", ""), told.get("versions", {}))
+        Raises:
+            SchedulerUnavailable: nobody answers there in time.
+        """
+        client = Client(
+            address, asynchronous=True, set_as_default=False, timeout=CONNECT_S, security=secure, name="tidegate"
         )
-    return Snapshot(str(identity["id"]), tuple(workers))
+        try:
+            async with asyncio.timeout(CONNECT_S + 1):
+                await client
+        except Exception as error:
+            await _close(client)
+            raise SchedulerUnavailable(f"no Dask scheduler at {address}: {error!r}") from error
+        except BaseException:
+            await _close(client)
+            raise
+        return cls(client, address)
+
+    async def close(self) -> None:
+        """Send what is buffered and close, in bounded time."""
+        self._last = None
+        await _close(self._client)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has broken, even if Dask's client has made a new one since."""
+        client = self._client
+        return client.status != "running" or bool(self._comm.closed()) or client.scheduler_comm is not self._comm
+
+    async def look(self, seconds: float) -> Snapshot:
+        """Ask for the scheduler's id and its workers, in at most so many seconds.
+
+        Raises:
+            SchedulerUnavailable: no answer.
+        """
+        return snapshot_of(await self._ask("identity", seconds, n_workers=-1), self.address)
+
+    async def states(self, keys: Sequence[str], seconds: float) -> dict[str, str | None]:
+        """Ask for the states of some keys.
+
+        Raises:
+            SchedulerUnavailable: no answer.
+        """
+        return dict(await self._ask("get_task_status", seconds, keys=list(keys)))
+
+    async def _ask(self, operation: str, seconds: float, **arguments: object) -> Any:
+        try:
+            async with asyncio.timeout(seconds):
+                return await getattr(self._client.scheduler, operation)(**arguments)
+        except Exception as error:
+            raise SchedulerUnavailable(f"the Dask scheduler at {self.address} gave no answer: {error!r}") from error
+
+    async def room(self) -> bool:
+        """Wait until the scheduler has taken in most of what was sent; False when it did not in time."""
+        if self._last is None:
+            return True
+        # A future keeps its key known also when the bundle ends sooner than we ask. It is let go of at once, since
+        # what it holds is data on a worker, and a sole worker with data is not let go.
+        key = str(self._last.key)
+        with contextlib.suppress(SchedulerUnavailable, TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                while not self.lost:
+                    if (await self.states([key], ANSWER_S))[key] is not None:
+                        self._unseen, self._last = 0, None
+                        return True
+                    await asyncio.sleep(0.005)
+        return False
+
+    def submit(self, graph: Graph) -> None:
+        """Hand one graph over; nothing is known of its arrival."""
+        bundles = graph.bundles
+        keys = [bundle.dispatch for bundle in bundles]
+        futures = self._client.map(
+            run_bundle,
+            keys,
+            [bundle.computation for bundle in bundles],
+            [bundle.version for bundle in bundles],
+            [bundle.task_ids for bundle in bundles],
+            key=keys,
+            pure=False,
+            retries=0,
+            priority=graph.priority,
+            fifo_timeout="0 ms",
+            workers=list(graph.workers) if graph.workers else None,
+            # Should the holders all go, another worker gets the bundle and gives it back: no key waits for ever.
+            allow_other_workers=bool(graph.workers),
+        )
+        fire_and_forget(futures)
+        self._unseen += len(keys)
+        if self._unseen >= WINDOW:
+            self._last = futures[-1]
 
 
 class Cluster:
-    """The connection to the scheduler.
+    """Stays connected to the scheduler, wherever it is.
 
     Args:
-        settings: addresses and certificates.
-        changed: called when there may be new room: a bundle ended, or the cluster changed.
+        addresses: where it may be, in the order to try.
+        secure: TLS of the Dask cluster.
+        on_change: called when a scheduler was found or lost, and when its workers change.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, settings: SchedulerSettings, changed: Callable[[], None]) -> None:
-        self._addresses = [a for a in (settings.scheduler_address, settings.scheduler_fallback) if a]
-        self._security = security(settings)
-        self._changed = changed
-        self._client: Client | None = None
-        self._futures: dict[str, Future[Any]] = {}
-        self.snapshot: Snapshot | None = None
-        """What the scheduler last said; None while there is none."""
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        secure: Security,
+        on_change: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._addresses = addresses
+        self._secure = secure
+        self._on_change = on_change
+        self._clock = clock
+        self._link: Link | None = None
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The scheduler and its workers, at most some seconds old; None while there is none."""
+        return None if self._link is None or self._link.lost else self._snapshot
 
     async def run(self) -> None:
-        """Stay connected until cancelled."""
-        turn = 0
+        """Connect, and again whenever the connection is lost, until cancelled."""
+        failures = 0
         while True:
-            address = self._addresses[turn % len(self._addresses)]
-            turn += 1
+            link = await self._find()
+            if link is None:
+                failures += 1
+                await asyncio.sleep(backoff(failures, base=0.1, most=1.0))
+                continue
+            failures = 0
             try:
-                await self._session(address)
-                turn = 0
-            except (OSError, TimeoutError) as error:
-                log.info("no scheduler", address=address, reason=str(error)[:200])
+                await self._follow(link)
+            except SchedulerUnavailable as error:
+                log.warning("Dask scheduler lost", address=link.address, reason=str(error)[:300])
             finally:
-                self._forget()
-            if turn % len(self._addresses) == 0:
-                await asyncio.sleep(0.5 * (0.5 + random.random()))  # noqa: S311
+                self._link = None
+                self._publish(None)
+                await link.close()
+            await asyncio.sleep(backoff(1))
 
-    async def _session(self, address: str) -> None:
-        """Connect, and look at the cluster every second until the connection breaks."""
-        client = Client(
-            address,
-            asynchronous=True,
-            set_as_default=False,
-            timeout=CONNECT_SECONDS,
-            security=self._security,
-            direct_to_workers=False,
-            name="tidegate-api",
-        )
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client
-            stream: Any = client.scheduler_comm
-            stream.interval = SEND_SECONDS
-            scheduler = None
-            while client.status == "running" and not stream.comm.closed():
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    seen = view(await _rpc(client).identity(n_workers=-1))
-                if scheduler is None:
-                    scheduler = seen.scheduler
-                    log.info("scheduler connected", address=address, scheduler=scheduler, workers=len(seen.workers))
-                elif seen.scheduler != scheduler:  # Dask's client has connected to a new one by itself
-                    return
-                news = self.snapshot is None or self.snapshot.threads != seen.threads
-                self._client, self.snapshot = client, seen
-                if news or seen.threads == 0:
-                    self._changed()
-                await asyncio.sleep(REFRESH_SECONDS)
-            log.warning("scheduler lost", address=address)
-        finally:
-            self._forget()
+    async def _find(self) -> Link | None:
+        for address in self._addresses:
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await client.close(timeout=1)
-            except (OSError, TimeoutError):
-                log.debug("the client did not close in time", address=address)
+                return await Link.open(address, self._secure)
+            except SchedulerUnavailable as error:
+                log.debug("no Dask scheduler", address=address, reason=str(error)[:300])
+        return None
 
-    def _forget(self) -> None:
-        self._client, self.snapshot = None, None
-        self._futures.clear()
+    async def _follow(self, link: Link) -> None:
+        """Look at the workers again and again; ends with SchedulerUnavailable when the scheduler is another one."""
+        first = await link.look(CONNECT_S)
+        self._link = link
+        log.info("connected to a Dask scheduler", address=link.address, scheduler=first.scheduler)
+        self._publish(first)
+        while True:
+            took = self._clock()
+            seen = await link.look(ANSWER_S)
+            took = self._clock() - took
+            if seen.scheduler != first.scheduler:
+                raise SchedulerUnavailable("another scheduler answers at its address")
+            self._publish(seen)
+            # Of many workers the scheduler has much to say: less often then.
+            end = self._clock() + max(LOOK_S, 20 * took)
+            while (left := end - self._clock()) > 0:
+                await asyncio.sleep(min(left, NOTICE_S))
+                if link.lost:
+                    raise SchedulerUnavailable("the connection broke")
 
-    async def send(self, bundles: Sequence[Bundle]) -> None:
-        """Hand bundles to the scheduler; what it has is run also when this process ends.
+    def _publish(self, snapshot: Snapshot | None) -> None:
+        before, self._snapshot = self._snapshot, snapshot
+        if before != snapshot:
+            self._on_change()
 
-        Only what the scheduler says it has counts as sent: reconcile asks it after the grace time.
+    async def send(self, bundles: Sequence[Bundle]) -> list[Bundle]:
+        """Send bundles to the scheduler, and answer those that were not sent.
+
+        A bundle that was sent may still be lost; only the scheduler knows what has arrived.
+        """
+        link, snapshot = self._link, self.snapshot
+        if link is None or snapshot is None:
+            return list(bundles)
+        unsent = {bundle.dispatch: bundle for bundle in bundles}
+        for graph in graphs(bundles, snapshot):
+            if link.lost or not await link.room() or link.lost:
+                break
+            try:
+                link.submit(graph)
+            except Exception:
+                log.exception("Dask's client refused a graph", bundles=len(graph.bundles))
+                break
+            for bundle in graph.bundles:
+                del unsent[bundle.dispatch]
+        return list(unsent.values())
+
+    async def statuses(self, keys: Sequence[str]) -> Statuses:
+        """Ask the scheduler about these keys.
 
         Raises:
-            SchedulerAway: there is none; some of the bundles may have been sent.
+            SchedulerUnavailable: nobody answered in time, or it is not certain who did.
         """
-        for count, bundle in enumerate(bundles, 1):
-            client, snapshot = self._client, self.snapshot
-            if client is None or snapshot is None:
-                raise SchedulerAway("the scheduler went away while bundles were being sent")
-            holders = snapshot.holders(bundle.computation, bundle.version)
-            future = client.submit(
-                run_bundle,
-                bundle.dispatch,
-                bundle.computation,
-                bundle.version,
-                bundle.task_ids,
-                key=bundle.dispatch,
-                priority=PRIORITIES[bundle.priority],
-                workers=holders,
-                # Another worker gives it back; without leave for that, a holder that is gone would keep it waiting.
-                allow_other_workers=holders is not None,
-                pure=False,
-            )
-            fire_and_forget(future)
-            # Held only to hear of the end; a signal that is lost costs a tick.
-            self._futures[bundle.dispatch] = future
-            future.add_done_callback(self._ended)
-            if count % _YIELD_BUNDLES == 0:
-                await asyncio.sleep(0)
-
-    def _ended(self, future: Future[Any]) -> None:
-        self._futures.pop(str(future.key), None)
-        self._changed()
-
-    async def statuses(self, keys: Sequence[str]) -> dict[str, str | None]:
-        """What the scheduler says of these Dask keys; None for those that it does not know.
-
-        Raises:
-            SchedulerAway: it cannot be asked.
-        """
-        client = self._client
-        if client is None:
-            raise SchedulerAway("no scheduler is connected")
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return dict(await _rpc(client).get_task_status(keys=list(keys)))
-        except (OSError, TimeoutError) as error:
-            raise SchedulerAway(f"the scheduler did not answer: {error}") from error
+        link, snapshot = self._link, self.snapshot
+        if link is None or snapshot is None:
+            raise SchedulerUnavailable("there is no connection to a Dask scheduler")
+        states = await link.states(keys, STATUS_S)
+        # The answer may have come from a successor at the same address, which knows none of the keys.
+        seen = await link.look(STATUS_S)
+        if seen.scheduler != snapshot.scheduler or link.lost:
+            raise SchedulerUnavailable("the Dask scheduler was replaced while it was asked")
+        return Statuses(seen.scheduler, states)
 
 
-def _rpc(client: Client) -> Any:
-    """The scheduler's remote procedures; Dask types them as optional."""
-    return client.scheduler
+def _stream(client: Client) -> Any:
+    """The client's own connection: it is replaced when the client connects anew, and our interval with it."""
+    return client.scheduler_comm
+
+
+async def _close(client: Client) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S + 1):
+            await client.close(timeout=CLOSE_S)
+    except Exception as error:
+        log.debug("Dask's client did not close in order", error=repr(error))

@@ -88,8 +88,8 @@ class Components:
         self._schemas[name] = _rename(schema, names)
         return {"$ref": f"{_REF}{name}"}
 
-    def install(self, app: FastAPI) -> None:
-        """Make `app.openapi()` answer with these components in it."""
+    def install(self, app: FastAPI, root: str) -> None:
+        """Make `app.openapi()` answer with these components in it, for an API below the path `root`."""
 
         def openapi() -> dict[str, Any]:
             if app.openapi_schema is None:
@@ -99,17 +99,27 @@ class Components:
                     description=app.description,
                     routes=app.routes,
                     tags=app.openapi_tags,
-                    servers=[{"url": app.root_path}] if app.root_path else None,
+                    servers=[{"url": root}] if root else None,
                 )
                 schemas = document.setdefault("components", {}).setdefault("schemas", {})
-                for unused in ("HTTPValidationError", "ValidationError"):
-                    schemas.pop(unused, None)
+                _drop_framework_errors(document, schemas)
                 schemas.update(self._schemas)
                 app.openapi_schema = document
             return app.openapi_schema
 
         replace: Callable[[], dict[str, Any]] = openapi
         app.openapi = replace  # type: ignore[method-assign]
+
+
+def _drop_framework_errors(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Take out FastAPI's own 422, which it adds to each route with a parameter: ours are documented where they are."""
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            found = operation["responses"].get("422", {}).get("content", {})
+            if found.get("application/json", {}).get("schema", {}).get("$ref") == f"{_REF}HTTPValidationError":
+                del operation["responses"]["422"]
 
 
 def _rename(value: Any, names: dict[str, str]) -> Any:

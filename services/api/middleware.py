@@ -33,13 +33,17 @@ class Gate:
         metrics: where requests are counted.
         access_log: where each request leaves a line.
         requests_max: requests under way, beyond which 503 is answered.
+        root_path: path prefix of the proxy's, which may come with a request or have been taken off.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, requests_max: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, requests_max: int, root_path: str = ""
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._access_log = access_log
         self._requests_max = requests_max
+        self._root_path = root_path
         self._active = 0
         metrics.requests_active.set_function(lambda: self._active)
         self._lead = os.urandom(6).hex()
@@ -52,6 +56,8 @@ class Gate:
             return
         start = perf_counter()
         call = scope[CALL] = Call(self._request_id(scope))
+        if self._root_path:
+            scope["root_path"] = self._root_path
         header = (b"x-request-id", call.request_id.encode())
 
         async def send_on(message: Message) -> None:

@@ -1,238 +1,286 @@
-"""Compares what should be at Dask with what is there, and acts on the difference; one replica at a time.
+"""The reconciler: compares what Redis says is in Dask with what Dask says, and acts on the difference.
 
-Redis says what was dispatched, the scheduler what it has. `decide` is pure: one task, what the scheduler says of its
-key, a verdict. No answer from the scheduler means hold: only deadlines are enforced without it.
+One API process does it, the holder of a lease; the others stand by. Its memory (who is a suspect since when) may be
+lost with it: the next holder begins anew and acts a little later.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from enum import Enum
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
-from services.api.cluster import Cluster, SchedulerAway
 from services.api.dispatch_settings import DispatchSettings
 from services.api.metrics import Metrics
+from services.api.plan import SchedulerUnavailable, Snapshot, Statuses, backoff
+from services.api.verdicts import Act, Facts, Verdict, decide, lost_message, timeout_message
 from services.compute.errors import StoreUnavailable
 from services.compute.models import State, TaskError
-from services.compute.registry import Registry
-from services.compute.store import AsyncStore, Charge, Finished, FlightEntry, Handback
+from services.compute.registry import Computation
+from services.compute.store.aio import AsyncStore
+from services.compute.store.types import Charge, Finished, FlightEntry, Handback
 
 LEASE = "reconcile"
-LEASE_MS = 5_000
+LEASE_MS = 5000
 PAGE = 500
-_ALIVE = frozenset({"waiting", "no-worker", "queued", "processing"})
-_WITHOUT_WORKER = _ALIVE - {"processing"}
-_DELAY_MAX_SECONDS = 60.0
-_SWEEP_SECONDS = 3600.0
-_ATTEMPTS = 4
-_TTL_MS = 86_400_000
+PAGES_MAX = 100
+LOOKS_PER_S = 2000
+"""Tasks looked at each second, about: with very many in flight each is looked at less often."""
+SUSPECT_MS = 1000
+SWEEP_S = 3600.0
+
+_DEFAULT_ATTEMPTS = 4
+_DEFAULT_TTL_S = 86_400.0
+_FREE = TaskError(type="requeued", message="sent again")
 
 log = structlog.get_logger(__name__)
 
 
-class Verdict(Enum):
-    """What to do with a task in flight.
+class Dask(Protocol):
+    """What the reconciler wants of the cluster."""
 
-    WAIT: it is where it should be, or nothing is known: look again later.
-    EXPIRE: its deadline has passed and its worker did not end it: FAILED.
-    FREE: it got lost before a worker began it, or with its scheduler: send it again without cost.
-    CHARGE: the worker that began it is gone: the next attempt.
-    """
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The scheduler and its workers; None while there is none."""
 
-    WAIT = "wait"
-    EXPIRE = "expire"
-    FREE = "free"
-    CHARGE = "charge"
-
-
-def decide(entry: FlightEntry, *, scheduler: str | None, status: str | None, runs: frozenset[str]) -> Verdict:
-    """What to do with one task.
-
-    Args:
-        entry: the task as Redis has it.
-        scheduler: id of the present scheduler; None while there is none.
-        status: what that scheduler says of the task's Dask key; None when it does not know it.
-        runs: ids of the worker processes connected to it.
-    """
-    if entry.overdue:
-        return Verdict.EXPIRE
-    if scheduler is None:
-        return Verdict.WAIT
-    alive = entry.run is not None and entry.run in runs
-    if entry.scheduler != scheduler:
-        return Verdict.WAIT if alive else Verdict.FREE
-    if entry.state is State.PENDING:
-        return Verdict.WAIT if status in _ALIVE else Verdict.FREE
-    if status == "processing" or (alive and status in _WITHOUT_WORKER):
-        return Verdict.WAIT
-    return Verdict.CHARGE
-
-
-def backoff_ms(attempts: int) -> int:
-    """Milliseconds before the next attempt, with jitter; doubles with each."""
-    return int(1000 * min(_DELAY_MAX_SECONDS, 0.5 * 2 ** min(attempts, 16)) * (0.5 + random.random()))  # noqa: S311
-
-
-def lost_reason(entry: FlightEntry) -> TaskError:
-    """Why a task is FAILED whose last worker was lost, from what that worker wrote."""
-    began = datetime.fromtimestamp((entry.started or 0) / 1000, UTC).isoformat(timespec="seconds")
-    return TaskError(
-        type="worker_lost",
-        message=f"worker {entry.worker or 'unknown'} was lost while it ran attempt {entry.attempts}, begun at {began}, "
-        "and no attempt is left",
-    )
+    def statuses(self, keys: Sequence[str]) -> Awaitable[Statuses]:
+        """The scheduler's word about these keys; raises SchedulerUnavailable."""
 
 
 class Reconciler:
-    """The loop that finds what got lost.
+    """One process's reconciler.
 
     Args:
-        store: what should be.
-        cluster: what is.
-        registry: attempts and lifetimes by computation.
-        settings: times.
+        store: Redis.
+        dask: the cluster.
+        registry: the computations, for their limits.
+        settings: interval and grace.
         metrics: what is counted.
-        wake: called when tasks were put back.
-        sweep: removes expired large results; called about once an hour by the replica that reconciles.
+        wake: told when tasks were put back into the queue.
+        sweep: deletes what has expired in the object store; called hourly, in a thread.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
         store: AsyncStore,
-        cluster: Cluster,
-        registry: Registry,
+        dask: Dask,
+        registry: Mapping[str, Computation],
         settings: DispatchSettings,
         metrics: Metrics,
-        wake: Callable[[], None],
-        sweep: Callable[[], object] | None = None,
+        wake: Callable[[], None] = lambda: None,
+        sweep: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._cluster = cluster
+        self._dask = dask
         self._registry = registry
-        self._settings = settings
+        self._grace_ms = int(settings.reconcile_grace * 1000)
+        self._patience = 2 * settings.reconcile_grace
+        self._interval = settings.reconcile_interval
         self._metrics = metrics
         self._wake = wake
         self._sweep = sweep
-        self._swept = 0.0
+        self._sweeping: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._swept = clock()
         self._owner = secrets.token_hex(8)
+        self._holder = False
+        self._failures = 0
+        self._suspects: dict[tuple[str, str], float] = {}
+
+    @property
+    def holder(self) -> bool:
+        """Whether this process held the lease in its last round."""
+        return self._holder
 
     async def run(self) -> None:
-        """Reconcile until cancelled; survives any error, gives the lease back at the end."""
-        try:
-            while True:
-                try:
-                    if await self._store.lease(LEASE, self._owner, LEASE_MS):
-                        await self.round()
-                        await self._housekeep()
-                except StoreUnavailable as error:
-                    log.warning("reconcile cannot read what is in flight", reason=str(error))
-                except Exception:
-                    self._metrics.loop_errors.labels("reconcile").inc()
-                    log.exception("reconcile failed")
-                await asyncio.sleep(self._settings.reconcile_interval * (0.9 + 0.2 * random.random()))  # noqa: S311
-        finally:
-            await self._let_go()
+        """Reconcile until cancelled; errors are logged and survived."""
+        while True:
+            began = self._clock()
+            try:
+                await self.round()
+                self._failures = 0
+            except StoreUnavailable as error:
+                log.warning("Redis is away: nothing is reconciled", reason=str(error)[:300])
+                await self._failed()
+            except Exception:
+                log.exception("a round of the reconciler failed; it goes on")
+                await self._failed()
+            # From start to start, so that deadlines are kept also when a round takes long.
+            await asyncio.sleep(max(0.05, self._interval - (self._clock() - began)))
 
-    async def _let_go(self) -> None:
-        try:
-            async with asyncio.timeout(1):
-                await self._store.release(LEASE, self._owner)
-        except (StoreUnavailable, TimeoutError):
-            log.debug("the lease runs out by itself")
+    async def _failed(self) -> None:
+        self._failures += 1
+        self._metrics.loop_errors.labels("reconcile").inc()
+        await asyncio.sleep(backoff(self._failures, most=2.0))
+
+    async def close(self) -> None:
+        """Let another process take over at once."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        if self._holder:
+            self._holder = False
+            await self._store.release(LEASE, self._owner)
 
     async def round(self) -> None:
-        """Look at all tasks that are due, page by page."""
-        for _ in range(max(1, self._settings.in_flight_max // PAGE)):
-            entries = await self._store.due(PAGE)
-            if entries:
-                await self._act(entries)
-            if len(entries) < PAGE:
-                return
-            await self._store.lease(LEASE, self._owner, LEASE_MS)
+        """Take or prolong the lease; with it, look at every task that is due."""
+        holder = await self._store.lease(LEASE, self._owner, LEASE_MS)
+        if holder != self._holder:
+            log.info("reconciler at work" if holder else "reconciler stands by", owner=self._owner)
+        self._holder = holder
+        if not holder:
+            self._suspects.clear()
+            return
+        self._housekeeping()
+        flight = 0
+        ask = True
+        seen: set[tuple[str, str]] = set()
+        for _ in range(PAGES_MAX):
+            page = await self._store.due(PAGE)
+            flight += len(page)
+            seen.update((entry.task_id, entry.dispatch) for entry in page)
+            # A scheduler that has not answered once is not asked again in this round: deadlines come first.
+            ask = await self._page(page, ask, flight) and ask
+            if len(page) < PAGE:
+                break
+        self._forget_suspects(seen)
 
-    async def _act(self, entries: Sequence[FlightEntry]) -> None:
-        snapshot = self._cluster.snapshot
-        scheduler, runs, statuses = None, frozenset[str](), dict[str, str | None]()
-        if snapshot is not None:
-            keys = {entry.dispatch for entry in entries if not entry.overdue}
-            try:
-                statuses = await self._cluster.statuses(sorted(keys)) if keys else {}
-                scheduler, runs = snapshot.scheduler, snapshot.runs
-            except SchedulerAway as error:
-                log.info("reconcile holds", reason=str(error))
-        verdicts: dict[Verdict, list[FlightEntry]] = {verdict: [] for verdict in Verdict}
-        for entry in entries:
-            status = statuses.get(entry.dispatch)
-            verdicts[decide(entry, scheduler=scheduler, status=status, runs=runs)].append(entry)
-        await self._store.postpone(
-            [entry.task_id for entry in verdicts[Verdict.WAIT]], int(self._settings.reconcile_grace * 1000)
-        )
-        await self._expire(verdicts[Verdict.EXPIRE])
-        await self._free(verdicts[Verdict.FREE])
-        for entry in verdicts[Verdict.CHARGE]:
-            await self._charge(entry)
-        if verdicts[Verdict.FREE] or verdicts[Verdict.CHARGE]:
-            self._wake()
+    async def _page(self, page: Sequence[FlightEntry], ask: bool, flight: int) -> bool:
+        """Look at some tasks; whether the scheduler answered."""
+        await self._expire([entry for entry in page if entry.state is State.RUNNING and entry.overdue])
+        rest = [entry for entry in page if not (entry.state is State.RUNNING and entry.overdue)]
+        if not rest:
+            return True
+        facts = await self._facts(rest) if ask else None
+        keep: list[str] = []
+        again: list[str] = []
+        free: dict[str, list[FlightEntry]] = {}
+        for entry in rest:
+            verdict = self._judge(entry, facts)
+            if verdict.act is Act.KEEP:
+                keep.append(entry.task_id)
+            elif verdict.act is Act.SUSPECT:
+                again.append(entry.task_id)
+            elif verdict.act is Act.FREE:
+                free.setdefault(verdict.why, []).append(entry)
+            else:
+                await self._charge(entry, verdict)
+        for why, entries in free.items():
+            await self._free(entries, why)
+        await self._store.postpone(keep, max(self._grace_ms, min(1000 * flight // LOOKS_PER_S, 2 * self._grace_ms)))
+        await self._store.postpone(again, SUSPECT_MS)
+        return facts is not None
 
-    def _options(self, entry: FlightEntry) -> tuple[int, int]:
-        """Attempts allowed and milliseconds that a final record is kept."""
-        known = self._registry.get(entry.computation)
-        return (known.max_attempts, int(known.result_ttl * 1000)) if known else (_ATTEMPTS, _TTL_MS)
+    async def _facts(self, entries: Sequence[FlightEntry]) -> Facts | None:
+        snapshot = self._dask.snapshot
+        if snapshot is None:
+            return None
+        try:
+            answer = await self._dask.statuses(sorted({entry.dispatch for entry in entries}))
+        except SchedulerUnavailable as error:
+            log.info("the scheduler gave no certain answer: tasks in flight are left alone", reason=str(error)[:300])
+            return None
+        if answer.scheduler != snapshot.scheduler:
+            return None
+        return Facts(answer.scheduler, answer.states, snapshot.runs)
+
+    def _judge(self, entry: FlightEntry, facts: Facts | None) -> Verdict:
+        key = (entry.task_id, entry.dispatch)
+        now = self._clock()
+        since = self._suspects.get(key)
+        verdict = decide(entry, facts, None if since is None else now - since, self._patience)
+        if verdict.act is Act.SUSPECT:
+            self._suspects.setdefault(key, now)
+        elif facts is not None:
+            self._suspects.pop(key, None)
+        return verdict
+
+    def _forget_suspects(self, seen: set[tuple[str, str]]) -> None:
+        """Suspects that have moved on by themselves are not due any more."""
+        old = self._clock() - self._patience - 2 * SUSPECT_MS / 1000 - self._interval
+        for key, since in list(self._suspects.items()):
+            if key not in seen and since < old:
+                del self._suspects[key]
+
+    # What is done about a task.
 
     async def _expire(self, entries: Sequence[FlightEntry]) -> None:
-        ended = []
-        for entry in entries:
-            seconds = ((entry.deadline or 0) - (entry.started or 0)) / 1000
-            error = TaskError(
-                type="timeout",
-                message=f"attempt {entry.attempts} did not end within its {seconds:g} s on worker {entry.worker}",
+        ends = [
+            Finished(
+                entry.task_id,
+                entry.fence,
+                State.FAILED,
+                self._ttl_ms(entry),
+                error=TaskError(type="timeout", message=timeout_message(entry)),
             )
-            _, ttl_ms = self._options(entry)
-            ended.append(Finished(entry.task_id, entry.fence or 0, State.FAILED, ttl_ms, error=error))
-            log.warning("task is past its deadline", task_id=entry.task_id, worker=entry.worker)
-        await self._store.finish(ended)
-        if ended:
-            self._metrics.failed.labels("timeout").inc(len(ended))
-
-    async def _free(self, entries: Sequence[FlightEntry]) -> None:
-        if not entries:
+            for entry in entries
+            if entry.fence is not None
+        ]
+        if not ends:
             return
+        for end, accepted in zip(ends, await self._store.finish(ends), strict=True):
+            if accepted:
+                self._metrics.failed.labels("timeout").inc()
+                log.warning("task failed: past its deadline", task_id=end.task_id)
+
+    async def _free(self, entries: Sequence[FlightEntry], why: str) -> None:
+        # Each goes to the head of its queue: the last one first, so that their order stays.
         states = await self._store.requeue(
-            [Handback(entry.task_id, entry.dispatch) for entry in entries],
+            [Handback(entry.task_id, entry.dispatch) for entry in reversed(entries)],
             Charge.FREE,
             delay_ms=0,
-            max_attempts=_ATTEMPTS,
-            reason=TaskError(type="worker_lost", message="the scheduler was lost"),
-            result_ttl_ms=_TTL_MS,
+            max_attempts=_DEFAULT_ATTEMPTS,
+            reason=_FREE,
+            result_ttl_ms=int(_DEFAULT_TTL_S * 1000),
         )
-        count = sum(state is not None for state in states)
-        self._metrics.requeued.labels("unknown to the scheduler").inc(count)
-        log.warning("tasks unknown to the scheduler are sent again", count=count, first=entries[0].task_id)
+        back = sum(state is State.PENDING for state in states)
+        if back:
+            self._metrics.requeued.labels(why).inc(back)
+            log.info("tasks are sent again", reason=why, tasks=back)
+            self._wake()
 
-    async def _charge(self, entry: FlightEntry) -> None:
-        max_attempts, ttl_ms = self._options(entry)
+    async def _charge(self, entry: FlightEntry, verdict: Verdict) -> None:
+        computation = self._registry.get(entry.computation)
         (state,) = await self._store.requeue(
             [Handback(entry.task_id, entry.dispatch)],
             Charge.ATTEMPT,
-            delay_ms=backoff_ms(entry.attempts),
-            max_attempts=max_attempts,
-            reason=lost_reason(entry),
-            result_ttl_ms=ttl_ms,
+            delay_ms=int(1000 * backoff(entry.attempts, base=1.0, most=30.0)),
+            max_attempts=_DEFAULT_ATTEMPTS if computation is None else computation.max_attempts,
+            reason=TaskError(type="worker_lost", message=lost_message(entry, verdict.why)),
+            result_ttl_ms=self._ttl_ms(entry),
         )
         if state is None:
             return
-        (self._metrics.failed if state is State.FAILED else self._metrics.requeued).labels("worker lost").inc()
-        log.warning("task lost its worker", task_id=entry.task_id, worker=entry.worker, state=state.value)
+        failed = state is State.FAILED
+        (self._metrics.failed if failed else self._metrics.requeued).labels(verdict.why).inc()
+        log.warning(
+            "task failed: no attempt left" if failed else "attempt was lost, task is sent again",
+            task_id=entry.task_id,
+            reason=verdict.why,
+            worker=entry.worker,
+            attempts=entry.attempts,
+        )
 
-    async def _housekeep(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._sweep is None or now - self._swept < _SWEEP_SECONDS:
+    def _ttl_ms(self, entry: FlightEntry) -> int:
+        computation = self._registry.get(entry.computation)
+        return int(1000 * (_DEFAULT_TTL_S if computation is None else computation.result_ttl))
+
+    def _housekeeping(self) -> None:
+        """Sweep the object store now and then, beside the rounds."""
+        if self._sweep is None or self._clock() - self._swept < SWEEP_S:
             return
-        self._swept = now
-        await asyncio.to_thread(self._sweep)
+        self._swept = self._clock()
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._swept_by(self._sweep), name="sweep")
+
+    async def _swept_by(self, sweep: Callable[[], int]) -> None:
+        try:
+            log.info("object store swept", deleted=await asyncio.to_thread(sweep))
+        except Exception:
+            self._metrics.loop_errors.labels("sweep").inc()
+            log.exception("the object store could not be swept; it is tried again in an hour")

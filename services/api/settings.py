@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from services.api.dispatch_settings import DispatchSettings
-from services.api.dispatch_settings import DispatchSettings
 from services.compute.settings import (
     ComputeSettings,
     LogSettings,

@@ -17,10 +17,11 @@ from services.compute.identity import code_version
 Function = Callable[..., object]
 
 _OWN = __name__.partition(".")[0]
+_ROOM = f"{__package__}.tasks"
 
 
-def find_functions(entries: Iterable[str]) -> list[tuple[Function, str]]:
-    """Import modules and packages and return the decorated functions, each with the entry it was found under.
+def find_functions(entries: Iterable[str]) -> list[Function]:
+    """Import modules and packages and return the decorated functions.
 
     Args:
         entries: dotted names of modules or packages; all modules below a package are imported.
@@ -28,32 +29,32 @@ def find_functions(entries: Iterable[str]) -> list[tuple[Function, str]]:
     Raises:
         RegistrationError: a module cannot be imported, or a function in it hides another one.
     """
-    found: dict[int, tuple[Function, str]] = {}
+    found: dict[int, Function] = {}
     for entry in entries:
         for module in _import_tree(entry, entry):
             functions = [value for value in vars(module).values() if _declared_in(value, module)]
             if functions:
                 _check_hidden(module, functions)
             for function in functions:
-                found.setdefault(id(function), (function, entry))
+                found.setdefault(id(function), function)
     return list(found.values())
 
 
-def version_of(function: Function, entry: str) -> str:
+def version_of(function: Function) -> str:
     """Return the digest of a function's code: its module, and what that imports within its package.
 
-    Its package is the top-level one; of Tidegate's own code only what is below `entry` counts, so that a change
-    of the machinery does not make every result old.
+    Its package is the top-level one; of Tidegate's own code only the authors' room counts, so that a change of
+    the machinery does not make every result old.
 
     Raises:
         RegistrationError: there is no source to digest.
     """
-    declared = declaration_of(function)
-    if declared is not None and declared.version is not None:
-        return declared.version
     module = function.__module__
+    package = None
+    if module.partition(".")[0] == _OWN:
+        package = _ROOM if module.startswith(f"{_ROOM}.") else module.rpartition(".")[0]
     try:
-        return code_version(module, entry if module.partition(".")[0] == _OWN else None)
+        return code_version(module, package)
     except (OSError, ImportError, SyntaxError, ValueError) as error:
         raise refuse(
             function, f"its version cannot be derived: {error}", 'pin it with @computation(version="1")'

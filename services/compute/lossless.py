@@ -8,19 +8,21 @@ alone is reported as `checked`: then each request is written and read back once 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from services.compute.identity import canonical
-
-Refuse = Callable[[str, str], Exception]
-"""Makes the error for a problem and its cure."""
-
-Schema = dict[str, Any]
+from services.compute.coreschema import (
+    Schema,
+    alias_paths,
+    find_definitions,
+    from_pydantic,
+    function_of,
+    module_of,
+    pydantic_plain,
+)
+from services.compute.defaults import Refuse, check_default, check_factory
 
 _NUMBERS = frozenset({"none", "bool", "int"})
 _TEXTS = frozenset({"decimal", "bytes", "date", "time", "datetime", "timedelta", "uuid", "url", "multi-host-url"})
@@ -32,7 +34,6 @@ _FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
 _KEYS = frozenset({"str", "int", "float", "bool", "uuid", "date", "time", "datetime", "decimal", "enum", "literal"})
 _LOSSY_CONFIG = {"ser_json_timedelta": "iso8601", "ser_json_temporal": "iso8601"}
 _PYDANTIC_SECRETS = frozenset({"_serialize_secret", "_serialize_secret_field", "ImportString._serialize"})
-_PYDANTIC_PLAIN = ("ip_v", "validate_str_is_valid_iana_tz")
 
 
 @dataclass(slots=True)
@@ -59,21 +60,9 @@ def inspect_model(model: type[BaseModel], refuse: Refuse) -> Lossless:
         Exception: what `refuse` made.
     """
     walk = _Walk(refuse)
-    walk.definitions = {each["ref"]: each for each in _find_definitions(dict(model.__pydantic_core_schema__))}
+    walk.definitions = {each["ref"]: each for each in find_definitions(dict(model.__pydantic_core_schema__))}
     walk.visit(dict(model.__pydantic_core_schema__), "")
     return walk.found
-
-
-def _find_definitions(schema: object) -> Iterator[Schema]:
-    if isinstance(schema, dict):
-        if schema.get("type") == "definitions":
-            yield from schema["definitions"]
-        for key, value in schema.items():
-            if key not in ("metadata", "default"):
-                yield from _find_definitions(value)
-    elif isinstance(schema, (list, tuple)):
-        for value in schema:
-            yield from _find_definitions(value)
 
 
 @dataclass(slots=True)
@@ -104,7 +93,7 @@ class _Walk:
         elif kind in _MAPPINGS:
             self._pairs(schema, path)
         elif kind in _FUNCTIONS:
-            self.found.checked |= not _module(_function(schema)).startswith("pydantic")
+            self.found.checked |= not from_pydantic(function_of(schema))
             self.visit(schema["schema"], path)
         elif kind in _WRAPPERS:
             self.visit(schema["schema"], path)
@@ -154,6 +143,8 @@ class _Walk:
         if keys is None:
             raise self.refuse(f"{_at(path)} does not say what it holds", "write dict[str, ...] with a type")
         for form in self._forms(keys):
+            if form == "any":
+                self._any(keys, path)
             if form not in _KEYS:
                 raise self.refuse(
                     f"{_at(path)} has keys of type {form!r}, which JSON keys (always strings) cannot tell apart",
@@ -195,7 +186,7 @@ class _Walk:
         self.visit(self.definitions[schema["schema_ref"]], path)
 
     def _lax_or_strict(self, schema: Schema, path: str) -> None:
-        if not _pydantic_plain(schema["lax_schema"]):
+        if not pydantic_plain(schema["lax_schema"]):
             self.visit(schema["lax_schema"], path)
 
     def _json_or_python(self, schema: Schema, path: str) -> None:
@@ -207,50 +198,17 @@ class _Walk:
             self.visit(step, path)
 
     def _function_plain(self, schema: Schema, path: str) -> None:
-        if not _pydantic_plain(schema):
+        if not pydantic_plain(schema):
             raise self._opaque(path, "the result of a PlainValidator")
 
     def _default(self, schema: Schema, path: str) -> None:
         self.visit(schema["schema"], path)
         if "default_factory" in schema:
-            self._default_factory(schema, path)
+            self.found.checked |= bool(schema.get("default_factory_takes_data"))
+            check_factory(schema, _at(path), self.refuse)
         elif "default" in schema:
-            self._default_value(schema, path)
-
-    def _default_factory(self, schema: Schema, path: str) -> None:
-        if schema.get("default_factory_takes_data"):
-            self.found.checked = True
-            return
-        try:
-            same = canonical(schema["default_factory"]()) == canonical(schema["default_factory"]())
-        except Exception as error:
-            raise self.refuse(f"the default factory of {_at(path)} fails: {error!r}", "correct it") from error
-        if not same:
-            raise self.refuse(
-                f"the default factory of {_at(path)} gives another value each time, so that the same request would "
-                "be another task",
-                "make the field required, or draw the value inside the function when it is None",
-            )
-
-    def _default_value(self, schema: Schema, path: str) -> None:
-        # The definitions go along, since the inner schema may refer to them.
-        whole: Any = core_schema.definitions_schema(schema["schema"], list(self.definitions.values()))
-        default = schema["default"]
-        try:
-            validated = SchemaValidator(whole).validate_python(default)
-        except ValidationError as error:
-            raise self.refuse(
-                f"the default {default!r} of {_at(path)} is refused by its own type: {error.errors()[0]['msg']}",
-                "give a valid default, or widen the type (`| None`)",
-            ) from error
-        if schema.get("validate_default", self.configs[-1].get("validate_default", False)):
-            return
-        if canonical(validated) != canonical(default):
-            raise self.refuse(
-                f"the default {default!r} of {_at(path)} is not what validation makes of it, {validated!r}, so that "
-                "leaving it out and giving it would be two tasks",
-                f"write the default as {validated!r}, or set validate_default=True in the model's config",
-            )
+            kept = not schema.get("validate_default", self.configs[-1].get("validate_default", False))
+            check_default(schema, list(self.definitions.values()), _at(path), self.refuse, kept=kept)
 
     # --- models
 
@@ -293,7 +251,7 @@ class _Walk:
         written = schema.get("serialization_alias", name)
         config = self.configs[-1]
         by_name = config.get("validate_by_name", False)
-        read = {alias} if isinstance(alias, str) else {one[0] for one in _alias_paths(alias) if len(one) == 1}
+        read = {alias} if isinstance(alias, str) else {one[0] for one in alias_paths(alias) if len(one) == 1}
         read |= {name} if alias is None or by_name else set()
         if written not in read:
             raise self.refuse(
@@ -320,7 +278,7 @@ class _Walk:
     def _serialization(self, schema: Schema, path: str) -> None:
         """Refuse serializers of the author's: nobody can know whether they lose something."""
         serialization = schema.get("serialization")
-        if serialization is None or _pydantic_plain(schema):
+        if serialization is None or (serialization["type"] == "to-string" and pydantic_plain(schema)):
             return
         function = serialization.get("function")
         name = getattr(function, "__qualname__", "")
@@ -329,8 +287,8 @@ class _Walk:
                 f"{_at(path)} is a secret or an import, of which the JSON form does not hold the value",
                 "keep secrets out of parameters: read them where the function runs",
             )
-        own = _module(function).startswith("pydantic") or _module(_function(schema)).startswith("pydantic")
-        if not own:
+        plain_type = module_of(function) == "builtins" and from_pydantic(function_of(schema))  # ByteSize, by int()
+        if not from_pydantic(function) and not plain_type:
             raise self.refuse(
                 f"{_at(path)} has a serializer of its own, which may lose information",
                 "remove the serializer, or validate and write the same plain type",
@@ -368,27 +326,3 @@ def _at(path: str) -> str:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _alias_paths(alias: object) -> list[list[str | int]]:
-    """Return an AliasPath or AliasChoices as a list of paths."""
-    if not isinstance(alias, list) or not alias:
-        return []
-    return alias if isinstance(alias[0], list) else [alias]
-
-
-def _function(schema: Schema) -> object:
-    function = schema.get("function")
-    function = function.get("function") if isinstance(function, dict) else function
-    return getattr(function, "func", function)  # of a functools.partial
-
-
-def _module(function: object) -> str:
-    return str(getattr(function, "__module__", None) or "")
-
-
-def _pydantic_plain(schema: Schema) -> bool:
-    """Whether this is one of Pydantic's own validators of addresses and time zones, which are as good as a type."""
-    function = _function(schema)
-    known = getattr(function, "__name__", "").startswith(_PYDANTIC_PLAIN)
-    return schema["type"] == "function-plain" and known and _module(function).startswith("pydantic")

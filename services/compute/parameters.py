@@ -183,4 +183,4 @@ def _result_adapter(function: Callable[..., object], hint: Any) -> TypeAdapter[A
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0].rstrip(".")

@@ -90,7 +90,7 @@ def _attributes(value: Any, names: Iterable[str], depth: int) -> Any:
 def _numpy(value: Any, depth: int) -> Any:
     numpy = sys.modules["numpy"]
     if isinstance(value, numpy.ma.MaskedArray):
-        return _plain(value.astype(object).filled(None), depth)
+        return _plain(value.tolist(), depth + 1)  # masked values are None
     if isinstance(value, numpy.ndarray):
         if value.dtype.kind in "mM":
             return _times(numpy, value)

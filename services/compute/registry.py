@@ -184,15 +184,14 @@ def load_registry(modules: Sequence[str] | str = "services.compute.tasks") -> Re
             f"no computation in {', '.join(names) or 'COMPUTE_MODULES, which is empty'}. "
             "Cure: decorate a function there with @computation, or name another package in COMPUTE_MODULES."
         )
-    return Registry([register(function, version_of(function, entry)) for function, entry in found])
+    return Registry([register(function) for function in found])
 
 
-def register(function: Callable[..., object], version: str | None = None) -> Computation:
+def register(function: Callable[..., object]) -> Computation:
     """Make a computation of one decorated function.
 
     Args:
         function: decorated with `@computation`.
-        version: its version, unless the author has pinned it; default a digest of its module's code.
 
     Raises:
         RegistrationError: it cannot be served as written.
@@ -201,8 +200,7 @@ def register(function: Callable[..., object], version: str | None = None) -> Com
     if options is None:
         raise refuse(function, "is no computation", "decorate it with @computation")
     name = function.__name__ if options.name is None else options.name
-    version = options.version or version or version_of(function, function.__module__)
-    return _assemble(function, options, name, version)
+    return _assemble(function, options, name, options.version or version_of(function))
 
 
 def _assemble(function: Callable[..., object], options: Declaration, name: str, version: str) -> Computation:

@@ -12,6 +12,7 @@ queue in Redis as the drain's fault. Code that runs on past its timeout is waite
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -23,6 +24,8 @@ from services.worker.dask_worker import TidegateWorker
 
 log = structlog.get_logger(__name__)
 
+GONE = ("closing", "closed", "failed")
+"""Names of the states of a Dask worker that has no scheduler any more."""
 POLL_S = 0.05
 ASK_AGAIN_S = 1.0
 """Between two requests to be retired, in seconds."""
@@ -82,12 +85,12 @@ class Drain:
         return True
 
     def _busy(self, worker: TidegateWorker | None) -> bool:
-        if self._context.running():
-            return True
-        if worker is None or worker.status.name in ("closing", "closed", "failed"):
-            return False
+        """Whether something still runs; sends back what came here meanwhile."""
+        running = bool(self._context.running())
+        if worker is None or worker.status.name in GONE:
+            return running
         worker.send_back_ready()
-        return bool(worker.running_keys() - self._context.abandoned())
+        return running or bool(worker.running_keys() - self._context.abandoned())
 
     async def _store_the_rest(self) -> None:
         # The grace may be over, or Redis away: what is finished gets its chance all the same.
@@ -96,8 +99,10 @@ class Drain:
 
     async def _say_goodbye(self, worker: TidegateWorker) -> None:
         while not await self._retire(worker, remove=True):
-            if self._clock() >= self._until or worker.status.name in ("closing", "closed", "failed"):
+            if self._clock() >= self._until or worker.status.name in GONE:
                 break
+            # Refused over data here: let go of futures that finished code has left in reference cycles.
+            gc.collect()
             await asyncio.sleep(min(ASK_AGAIN_S, max(0.0, self._until - self._clock())))
         try:
             async with asyncio.timeout(CLOSE_S):

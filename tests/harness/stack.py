@@ -163,14 +163,14 @@ class Stack:
         self.wait_workers(workers * processes)
         return self
 
-    def wait_ready(self, seconds: float = 40.0) -> None:
+    def wait_ready(self, seconds: float = 90.0) -> None:
         """Wait until each running API says that it is ready."""
         for api in self.apis:
             if api.running:
                 eventually(lambda api=api: api.ready() or not api.running, f"{api.name} is ready", seconds=seconds)  # type: ignore[misc]
             assert api.running, f"{api.name} ended\n{api.tail()}"
 
-    def wait_workers(self, count: int, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_workers(self, count: int, seconds: float = 90.0) -> dict[str, Any]:
         """Wait until exactly this many worker processes are at the scheduler; return its view of them by address."""
 
         def probe() -> dict[str, Any] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import signal
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +18,18 @@ from tests.harness.stack import Stack
 def ledger(tmp_path: Path) -> Ledger:
     """Return an empty ledger; its path is unique, and with it the ids of tasks that take it as a parameter."""
     return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stacks_end_on_sigterm() -> Iterator[None]:
+    """Let a test run that is ended by SIGTERM end what it has started."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        pytest.exit("SIGTERM", returncode=143)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.hookimpl(wrapper=True)

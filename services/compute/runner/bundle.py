@@ -187,6 +187,7 @@ class BundleRun:
             settled, attempt.settled = attempt.settled, True
         if settled or outcome is None:
             return
+        self.reporter.write()  # the last report of a member that ends right after it
         if isinstance(outcome, Finished):
             context.outbox.add(outcome, computation.name, seconds)
         else:

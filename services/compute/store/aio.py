@@ -6,26 +6,18 @@ share one round trip and one answer. While `_CALLS` gathered calls are under way
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
-from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
+from redis.asyncio import Redis
 
-from services.compute.errors import StoreUnavailable
 from services.compute.models import Priority, Progress, State, TaskError
-from services.compute.settings import RedisSettings
-from services.compute.store import commands, replies
-from services.compute.store.commands import Command, chunks
-from services.compute.store.connection import TRIES, key_prefix, lost, no_retry, options, pause, unavailable
+from services.compute.store import commands
+from services.compute.store.commands import chunks
+from services.compute.store.executors import AsyncExecutor
 from services.compute.store.gather import Gathered
 from services.compute.store.records import StoredRecord
 from services.compute.store.types import (
     Admission,
-    Change,
     Charge,
     Depth,
     Finished,
@@ -39,13 +31,10 @@ from services.compute.store.types import (
     Taken,
 )
 
-T = TypeVar("T")
 _CALLS = 4
-_LISTEN_SECONDS = 15.0
-_MISSED = 2  # health checks without an answer until the subscription counts as lost
 
 
-class AsyncStore:
+class AsyncStore(AsyncExecutor):
     """The record of intent, asked over asyncio.
 
     Args:
@@ -56,23 +45,9 @@ class AsyncStore:
     """
 
     def __init__(self, client: Redis, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
+        super().__init__(client, prefix)
         self._submissions = Gathered(self._submit, commands.CHUNK, _CALLS)
         self._reads = Gathered(self._read, commands.CHUNK, _CALLS)
-
-    @classmethod
-    def from_settings(cls, settings: RedisSettings, *, connections: int = 16) -> AsyncStore:
-        """A store with a pool of its own, which queues when it runs dry; connects when first used."""
-        pool = BlockingConnectionPool.from_url(
-            settings.redis_url, max_connections=connections, timeout=5, retry=no_retry(Retry), **options(settings)
-        )
-        return cls(Redis(connection_pool=pool), key_prefix(settings))
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
-        await self._client.connection_pool.disconnect()
 
     async def submit(
         self,
@@ -92,16 +67,19 @@ class AsyncStore:
             queue_max: tasks that may wait; what would exceed it is answered as full. None: no limit.
             records: answer with records, and with inline results of hits.
         """
-        if records and len(items) == 1:
-            return [await self._submissions.one((priority, force, queue_max), items[0])]
-        pieces = [await self._run(commands.submit(p, priority, force, queue_max, records)) for p in chunks(items)]
+        flags = (priority, force, queue_max, records)
+        if len(items) == 1:
+            return [await self._submissions.one(flags, items[0])]
+        pieces = [await self._submit(flags, piece) for piece in chunks(items)]
         return [answer for piece in pieces for answer in piece]
 
-    async def _submit(self, flags: tuple[Priority, bool, int | None], items: list[Submission]) -> list[Submitted]:
-        answers = await self._run(commands.submit(items, *flags, records=True))
-        for at in commands.left_out([each.record for each in answers]):
-            (record,) = await self._run(commands.get([items[at].task_id], True))
-            answers[at] = answers[at]._replace(record=record or answers[at].record)
+    async def _submit(
+        self, flags: tuple[Priority, bool, int | None, bool], items: Sequence[Submission]
+    ) -> list[Submitted]:
+        answers = await self._run(commands.submit(items, *flags))
+        places = commands.left_out([each.record for each in answers])
+        if places:
+            commands.fill_in(answers, places, await self._read(True, [items[at].task_id for at in places]))
         return answers
 
     async def admit(self, task_ids: Sequence[str], *, force: bool = False) -> Admission:
@@ -252,10 +230,10 @@ class AsyncStore:
         """Read records, None for the unknown; with their inline results where asked."""
         if len(task_ids) == 1:
             return [await self._reads.one(with_results, task_ids[0])]
-        pieces = [await self._read(with_results, list(piece)) for piece in chunks(task_ids)]
+        pieces = [await self._read(with_results, piece) for piece in chunks(task_ids)]
         return [record for piece in pieces for record in piece]
 
-    async def _read(self, with_results: bool, task_ids: list[str]) -> list[StoredRecord | None]:
+    async def _read(self, with_results: bool, task_ids: Sequence[str]) -> list[StoredRecord | None]:
         records = await self._run(commands.get(task_ids, with_results))
         for at in commands.left_out(records) if with_results else ():
             (records[at],) = await self._run(commands.get([task_ids[at]], True))
@@ -298,65 +276,3 @@ class AsyncStore:
     async def ping(self) -> None:
         """Ask the server for any answer."""
         await self._run(commands.ping())
-
-    @asynccontextmanager
-    async def changes(self) -> AsyncIterator[AsyncIterator[list[Change]]]:
-        """Subscribe to changes: on entering the subscription holds, and the iterator gives them as they come.
-
-        Messages can be lost with the connection; then the iterator raises `StoreUnavailable`, and whoever waits must
-        read for itself after subscribing again.
-        """
-        pubsub = self._client.pubsub(ignore_subscribe_messages=False)
-        channel = f"{self._prefix}changes"
-        try:
-            try:
-                await pubsub.subscribe(channel)
-                async with asyncio.timeout(_LISTEN_SECONDS):
-                    while not await pubsub.get_message(timeout=_LISTEN_SECONDS):
-                        pass
-            except (exceptions.RedisError, OSError, TimeoutError) as error:
-                raise StoreUnavailable(f"Redis took no subscription to {channel}: {error}") from error
-            yield self._listen(pubsub)
-        finally:
-            await pubsub.aclose()
-
-    async def _listen(self, pubsub: Any) -> AsyncIterator[list[Change]]:
-        silent = 0
-        while True:
-            try:
-                message = await pubsub.get_message(timeout=_LISTEN_SECONDS)
-                if message is None:  # a connection that broke silently is found by asking
-                    silent += 1
-                    if silent > _MISSED:
-                        raise StoreUnavailable("Redis does not answer on the subscription")
-                    await pubsub.ping()
-                    continue
-            except (exceptions.RedisError, OSError) as error:
-                raise StoreUnavailable(f"the subscription to Redis broke: {error}") from error
-            silent = 0
-            if message["type"] == "message":
-                yield replies.changes(message["data"])
-
-    async def _run(self, command: Command[T]) -> T:
-        attempt = 0
-        while True:
-            try:
-                return command.decode(await self._send(command))
-            except (exceptions.RedisError, OSError) as error:
-                attempt += 1
-                if command.again and lost(error) and attempt < TRIES:
-                    await asyncio.sleep(pause(attempt))
-                    continue
-                known = unavailable(error)
-                if known is None:
-                    raise
-                raise known from error
-
-    async def _send(self, command: Command[T]) -> Any:
-        if command.script is None:
-            word, key, *rest = command.args
-            return await self._client.execute_command(word, self._prefix + str(key), *rest)
-        try:
-            return await self._client.execute_command("EVALSHA", command.script.sha, 1, self._prefix, *command.args)
-        except exceptions.NoScriptError:
-            return await self._client.execute_command("EVAL", command.script.text, 1, self._prefix, *command.args)

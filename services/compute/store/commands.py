@@ -250,11 +250,18 @@ def left_out(records: Sequence[StoredRecord | None]) -> list[int]:
     ]
 
 
+def fill_in(found: list[Submitted], places: Sequence[int], records: Sequence[StoredRecord | None]) -> None:
+    """Put records that were read later where their results were left out; what is gone meanwhile stays as it was."""
+    for at, record in zip(places, records, strict=True):
+        if record is not None:
+            found[at] = found[at]._replace(record=record, state=record.state)
+
+
 def _read_cursor(cursor: str | None) -> tuple[str, str]:
     if cursor is None:
         return "+inf", ""
     try:
-        score, _, task_id = base64.urlsafe_b64decode(cursor.encode() + b"==").decode().partition(" ")
-        return str(int(score)), task_id
-    except (binascii.Error, ValueError) as error:
+        score, task_id = base64.urlsafe_b64decode(cursor.encode() + b"==").decode().split(" ")
+        return str(range(2**53)[int(score)]), task_id
+    except (binascii.Error, ValueError, IndexError) as error:
         raise ValueError("the cursor is not one that this listing gave: take next_cursor as it came") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from redis import exceptions
@@ -10,6 +11,7 @@ from redis.backoff import NoBackoff
 
 from services.compute.errors import StoreUnavailable
 from services.compute.settings import RedisSettings
+from services.compute.store.commands import Argument, Command
 
 CONNECT_SECONDS = 2.0
 """A server that does not take a connection in this time is away."""
@@ -47,39 +49,55 @@ def key_prefix(settings: RedisSettings) -> str:
     return f"{{{settings.redis_prefix}}}:"
 
 
+def words(prefix: str, command: Command[Any], *, in_full: bool = False) -> list[Argument]:
+    """The command as it is sent; `in_full` with the script's text, to a server that does not know it yet."""
+    if command.script is None:
+        word, key, *rest = command.args
+        return [word, f"{prefix}{key!s}", *rest]
+    if in_full:
+        return ["EVAL", command.script.text, 1, prefix, *command.args]
+    return ["EVALSHA", command.script.sha, 1, prefix, *command.args]
+
+
 def pause(attempt: int) -> float:
     """Seconds to wait before the next try, with jitter."""
     return float(0.05 * 2**attempt * (0.5 + random.random()))  # noqa: S311
 
 
 def lost(error: Exception) -> bool:
-    """Whether the answer was lost or not yet to be had, so that a repeatable command may be sent again."""
-    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | OSError) and not isinstance(
-        error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.MaxConnectionsError
+    """Whether the connection was lost, so that a repeatable command may be sent again at once.
+
+    Not after a timeout: whoever asks has waited long enough.
+    """
+    return isinstance(error, exceptions.ConnectionError | OSError) and not isinstance(
+        error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.TimeoutError | TimeoutError
     )
+
+
+def failed_over(error: Exception) -> bool:
+    """Whether the server has become a replica: the connection leads to the wrong one now."""
+    return isinstance(error, exceptions.ReadOnlyError) or "READONLY" in str(error)
 
 
 def unavailable(error: Exception) -> StoreUnavailable | None:
     """The store's error for one of redis-py's, or None for a mistake in the command."""
-    match error:
-        case exceptions.AuthenticationError() | exceptions.AuthorizationError():
-            advice = "refused the password: check REDIS_PASSWORD"
-        case exceptions.BusyLoadingError():
-            advice = "is loading its data: try again in a moment"
-        case exceptions.ReadOnlyError():
-            advice = "is a read-only replica, as in the middle of a failover: try again in a moment"
-        case exceptions.OutOfMemoryError():
-            advice = "is full of what may not be evicted: raise maxmemory or lower QUEUE_MAX"
-        case exceptions.TimeoutError() | exceptions.ConnectionError() | OSError():
-            advice = "does not answer: check REDIS_URL and the server"
-        case exceptions.ResponseError() if _passing(str(error)):
-            advice = "cannot take commands now: try again in a moment"
-        case _:
-            return None
-    return StoreUnavailable(f"Redis {advice} ({type(error).__name__}: {str(error)[:200]})")
+    text = str(error)
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+        advice = "refused the password: check REDIS_PASSWORD"
+    elif isinstance(error, exceptions.BusyLoadingError):
+        advice = "is loading its data: try again in a moment"
+    elif failed_over(error):
+        advice = "is a read-only replica, as in the middle of a failover: try again in a moment"
+    elif isinstance(error, exceptions.OutOfMemoryError) or "OOM" in text:
+        advice = "is full of what may not be evicted: raise maxmemory or lower QUEUE_MAX"
+    elif isinstance(error, exceptions.TimeoutError | exceptions.ConnectionError | OSError):
+        advice = "does not answer: check REDIS_URL and the server"
+    elif _PASSING.search(text):
+        advice = "cannot take commands now: try again in a moment"
+    else:
+        return None
+    return StoreUnavailable(f"Redis {advice} ({type(error).__name__}: {text[:200]})")
 
 
-def _passing(message: str) -> bool:
-    return message.startswith(
-        ("BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "OOM")
-    )
+# Redis 6.2 wraps what a command inside a script says: "ERR Error running script (…): @user_script: 7: -MISCONF …".
+_PASSING = re.compile(r"\b(BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MISCONF|NOREPLICAS)\b")

@@ -136,8 +136,9 @@ def page(reply: Sequence[Any]) -> Page:
 
 
 def durations(reply: Any) -> dict[str, float]:
-    """Values by name; one that begins with `?` is not known yet."""
-    return {name.decode(): float(value) for name, value in reply.items() if not value.startswith(b"?")}
+    """Name and value in turn; a value that begins with `?` is not known yet."""
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return {name.decode(): float(value) for name, value in pairs if not value.startswith(b"?")}
 
 
 def optional_bytes(reply: Any) -> bytes | None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
-
-from redis import BlockingConnectionPool, Redis, exceptions
-from redis.retry import Retry
 
 from services.compute.models import Priority, Progress, State, TaskError
-from services.compute.settings import RedisSettings
 from services.compute.store import commands
-from services.compute.store.commands import Command, chunks
-from services.compute.store.connection import TRIES, key_prefix, lost, no_retry, options, pause, unavailable
+from services.compute.store.commands import chunks
+from services.compute.store.executors import Executor
 from services.compute.store.records import StoredRecord
 from services.compute.store.types import (
     Admission,
@@ -30,10 +24,8 @@ from services.compute.store.types import (
     Taken,
 )
 
-T = TypeVar("T")
 
-
-class Store:
+class Store(Executor):
     """The record of intent, asked in blocking calls by any number of threads; methods mean what `AsyncStore`'s do.
 
     Args:
@@ -42,22 +34,6 @@ class Store:
 
     Every method raises `StoreUnavailable` when the server gives no answer in time or cannot take the command.
     """
-
-    def __init__(self, client: Redis, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
-
-    @classmethod
-    def from_settings(cls, settings: RedisSettings, *, connections: int = 16) -> Store:
-        """A store with a pool of its own, which queues when it runs dry; connects when first used."""
-        pool = BlockingConnectionPool.from_url(
-            settings.redis_url, max_connections=connections, timeout=5, retry=no_retry(Retry), **options(settings)
-        )
-        return cls(Redis(connection_pool=pool), key_prefix(settings))
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.connection_pool.disconnect()
 
     def submit(
         self,
@@ -69,8 +45,14 @@ class Store:
         records: bool = True,
     ) -> list[Submitted]:
         """Create these tasks, join those under way, or find their results; one answer per item, in order."""
-        pieces = [self._run(commands.submit(p, priority, force, queue_max, records)) for p in chunks(items)]
-        return [answer for piece in pieces for answer in piece]
+        answers: list[Submitted] = []
+        for piece in chunks(items):
+            part = self._run(commands.submit(piece, priority, force, queue_max, records))
+            places = commands.left_out([each.record for each in part])
+            if places:
+                commands.fill_in(part, places, self.get([piece[at].task_id for at in places], with_results=True))
+            answers += part
+        return answers
 
     def admit(self, task_ids: Sequence[str], *, force: bool = False) -> Admission:
         """Count what a batch of these (distinct) ids would add."""
@@ -214,27 +196,3 @@ class Store:
     def ping(self) -> None:
         """Ask the server for any answer."""
         self._run(commands.ping())
-
-    def _run(self, command: Command[T]) -> T:
-        attempt = 0
-        while True:
-            try:
-                return command.decode(self._send(command))
-            except (exceptions.RedisError, OSError) as error:
-                attempt += 1
-                if command.again and lost(error) and attempt < TRIES:
-                    time.sleep(pause(attempt))
-                    continue
-                known = unavailable(error)
-                if known is None:
-                    raise
-                raise known from error
-
-    def _send(self, command: Command[T]) -> Any:
-        if command.script is None:
-            word, key, *rest = command.args
-            return self._client.execute_command(word, self._prefix + str(key), *rest)
-        try:
-            return self._client.execute_command("EVALSHA", command.script.sha, 1, self._prefix, *command.args)
-        except exceptions.NoScriptError:
-            return self._client.execute_command("EVAL", command.script.text, 1, self._prefix, *command.args)

@@ -70,7 +70,8 @@ def _counts(chunks: list[tuple[int, int, int]]) -> Generator[int]:
 
     with worker_client() as client:
         # Not pure: a key of its own for each child, or a rerun would join what an earlier run has left.
-        futures = client.map(count_inside, *zip(*chunks, strict=True), pure=False)
+        # A priority, since this task occupies a worker until they are done: they go ahead of what has not begun.
+        futures = client.map(count_inside, *zip(*chunks, strict=True), pure=False, priority=10)
         try:
             for _, count in as_completed(futures, with_results=True):
                 yield count

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+import psutil  # type: ignore[import-untyped]
 
 from tests.harness.client import Client
-from tests.harness.process import MARK, Managed, kill, marked
+from tests.harness.process import MARK, Managed, alive, kill, marked
 from tests.harness.waiting import eventually
 
 UP = re.compile(r"Tidegate is up after [\d.]+ s.*?API +(http://\S+)/api/v1/docs", re.DOTALL)
@@ -30,6 +31,8 @@ class LocalStack(Managed):
         directory.mkdir(parents=True, exist_ok=True)
         self.mark = uuid.uuid4().hex
         self.data = directory / ".tidegate"
+        self._family: list[psutil.Process] = []
+        self._clients: list[Client] = []
         super().__init__(
             "local",
             [sys.executable, "-m", "services.local", *options],
@@ -39,6 +42,7 @@ class LocalStack(Managed):
                 "TMPDIR": str(directory),
                 MARK: self.mark,
                 "API_PORT": "0",
+                "LOCAL_START_TIMEOUT": "200",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **(environment or {}),
             },
@@ -50,10 +54,13 @@ class LocalStack(Managed):
         self.log.unlink(missing_ok=True)
         self.command = [*self.command[:3], *options]
         self.start()
-        eventually(lambda: UP.search(self.output()) or not self.running, "the stack is up", seconds=90)
+        eventually(lambda: UP.search(self.output()) or not self.running, "the stack is up", seconds=220)
         found = UP.search(self.output())
         assert found, f"it ended instead:\n{self.tail()}"
-        return Client(found[1])
+        self._family += psutil.Process(self.pid).children(recursive=True)
+        client = Client(found[1])
+        self._clients.append(client)
+        return client
 
     def output(self) -> str:
         """What the person at the terminal sees."""
@@ -72,16 +79,18 @@ class LocalStack(Managed):
         return self.wait(60)
 
     def processes(self) -> list[str]:
-        """Every living process that the stack started, by command line."""
-        return [f"{process.pid}: {' '.join(process.cmdline())[:120]}" for process in marked(self.mark)]
+        """Every living process of the stack but itself, by command line.
+
+        Known by their descent, and by a mark in their environment, which Valkey overwrites with its title.
+        """
+        living = {process.pid: process for process in self._family if process.is_running() and alive(process.pid)}
+        living |= {process.pid: process for process in marked(self.mark)}
+        return [f"{pid}: {' '.join(process.cmdline())[:120]}" for pid, process in living.items()]
 
     def part(self, command: str) -> int:
-        """The process id of the part with this in its command line, the oldest if there are several."""
-        pid: int = min(
-            (process for process in marked(self.mark) if command in " ".join(process.cmdline())),
-            key=lambda process: process.create_time(),
-        ).pid
-        return pid
+        """The process id of the part with this in its command line."""
+        parts = psutil.Process(self.pid).children()
+        return next(int(part.pid) for part in parts if command in " ".join(part.cmdline()))
 
     def files_outside(self) -> set[str]:
         """Names in the working, home and temporary directory that are not the data directory or this test's log."""
@@ -89,6 +98,11 @@ class LocalStack(Managed):
 
     def clean(self) -> None:
         """Kill whatever a failed test has left."""
+        for client in self._clients:
+            client.close()
+        for process in self._family:
+            if process.is_running():
+                kill(process.pid)
         for process in marked(self.mark):
             kill(process.pid)
         if self.running:

@@ -70,8 +70,7 @@ class Direct:
         validated = [known.validate(each) for each in parameters]
         ids = [known.identify(each) for each in validated]
         items = [
-            Submission(task_id, known.version, known.dump(each))
-            for task_id, each in zip(ids, validated, strict=True)
+            Submission(task_id, known.version, known.dump(each)) for task_id, each in zip(ids, validated, strict=True)
         ]
         self.store.submit(items, priority=Priority.INTERACTIVE)
         self.dispatch()

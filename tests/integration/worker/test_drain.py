@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from services.compute.models import State
 from tests.harness.ledger import Ledger
 from tests.harness.waiting import eventually
@@ -24,6 +26,19 @@ def test_a_parent_and_a_plain_task_end_where_they_run(start: Start, ledger: Ledg
     assert {record.state for record in records} == {State.DONE}
     assert {record.attempts for record in records} == {1}
     assert ledger.counts() == ledger.counts("end") == dict.fromkeys([*range(6), *range(100, 109)], 1)
+
+
+def test_children_of_the_only_workers_parent_run_where_the_next_worker_is(start: Start, ledger: Ledger) -> None:
+    direct = start({"WORKER_GRACE": "60"})
+    (parent,) = direct.submit("fan_out", {"ledger": str(ledger), "n": 100, "width": 8, "seconds": 0.7})
+    eventually(lambda: len(ledger.counts()) >= 3, "the parent has put children to work")
+    machine = direct.stack.workers[0]
+    machine.signal(signal.SIGTERM)
+    direct.stack.add_worker()
+    assert machine.wait(60) == 0
+    (record,) = direct.final([parent])
+    assert (record.state, record.attempts) == (State.DONE, 1)
+    assert ledger.counts() == ledger.counts("end") == dict.fromkeys(range(100, 109), 1)
 
 
 def test_the_only_worker_ends_what_it_runs_and_the_rest_waits_for_the_next(start: Start, ledger: Ledger) -> None:

@@ -17,9 +17,7 @@ from tests.integration.worker.direct import Direct
 
 
 def pids(direct: Direct) -> set[int]:
-    return {
-        pid for worker in direct.stack.workers if worker.running for pid in worker.children() if alive(pid)
-    }
+    return {pid for worker in direct.stack.workers if worker.running for pid in worker.children() if alive(pid)}
 
 
 def test_a_worker_rejoins_the_next_scheduler_while_its_task_goes_on(start: Start, ledger: Ledger) -> None:

@@ -14,8 +14,9 @@ from tests.unit.api.conftest import Settings
 
 
 async def test_each_set_has_its_answer_in_order(api: Api) -> None:
-    done, joined = await api.submit(1), await api.submit(2)
+    done = await api.submit(1)
     await api.workers.finish(done, 1)
+    joined = await api.submit(2)
     answer = await api.batch({"n": 1}, {"n": 2}, {"n": 3}, {"n": -3}, {"n": 3}, 7, {"n": 4, "x": 1})
     assert answer.status_code == 202
     items = answer.json()["items"]

@@ -11,8 +11,9 @@ from tests.unit.api.api import TASKS, UNKNOWN, Api, check_problem
 
 
 async def test_records_in_order(api: Api) -> None:
-    first, second = await api.submit(1), await api.submit(2)
+    first = await api.submit(1)
     await api.workers.finish(first, 10)
+    second = await api.submit(2)
     answer = await api.query(second, UNKNOWN, first, 'no "id"', second)
     assert answer.status_code == 200
     body = answer.json()

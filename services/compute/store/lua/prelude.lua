@@ -28,6 +28,11 @@ local function row(key, results)
   return values
 end
 
+local function depth()
+  return {redis.call('LLEN', QUEUES.i), redis.call('LLEN', QUEUES.b), redis.call('ZCARD', DELAYED),
+    redis.call('ZCARD', FLIGHT)}
+end
+
 local function waiting()
   return redis.call('LLEN', QUEUES.i) + redis.call('LLEN', QUEUES.b) + redis.call('ZCARD', DELAYED)
 end

@@ -27,12 +27,12 @@ local function give_back(id, key, known)
   return 'PENDING'
 end
 
-for at = 6, #ARGV, 2 do
+for at = #ARGV - 1, 6, -2 do  -- backwards, since each goes to its queue's head
   local id = ARGV[at]
   local key = key_of(id)
   local known = redis.call('HMGET', key, 'state', 'dispatch', 'attempts', 'drains', 'revision', 'lane')
   local open = known[1] == 'PENDING' or known[1] == 'RUNNING'
-  answer[#answer + 1] = open and known[2] == ARGV[at + 1] and give_back(id, key, known) or ''
+  answer[(at - 4) / 2] = open and known[2] == ARGV[at + 1] and give_back(id, key, known) or ''
 end
 announce()
 return answer

@@ -3,22 +3,27 @@
 -- Answers per task its fields, result and outcome (1 created, 2 joined, 3 hit), or 4 when there is no room.
 local lane, force, queue_max = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local recent_max, budget = tonumber(ARGV[4]), tonumber(ARGV[5])
-local depth = queue_max >= 0 and waiting() or 0
+local brief, already = budget < 0, queue_max >= 0 and waiting() or 0
 local answer, created = {}, 0
 
+-- Only a script's first write can be refused for want of memory; nothing has been written then.
+local function write(...)
+  local written = redis.pcall('HSET', ...)
+  if type(written) ~= 'table' or not written.err then return true end
+  if string.find(written.err, 'OOM', 1, true) then return false end
+  error(written.err, 0)
+end
+
 local function create(id, key, known, version, parameters)
-  if queue_max >= 0 and depth + created >= queue_max then return false end
-  -- Only this first write can be refused for want of memory; nothing has been written then.
-  local written = redis.pcall('HSET', key, 'schema', '1', 'state', 'PENDING', 'revision', (tonumber(known[2]) or 0) + 1,
-    'version', version, 'parameters', parameters, 'created', NOW)
-  if type(written) == 'table' and written.err then
-    if string.find(written.err, 'OOM', 1, true) then return false end
-    error(written.err)
+  if queue_max >= 0 and already + created >= queue_max then return false end
+  if not write(key, 'schema', '1', 'state', 'PENDING', 'revision', (tonumber(known[2]) or 0) + 1,
+      'version', version, 'parameters', parameters, 'created', NOW) then
+    return false
   end
   if known[1] then
     redis.call('PERSIST', key)
     detach(id, key, 'started', 'finished', 'expires', 'attempts', 'progress', 'error', 'result', 'object', 'fence', 'lane')
-    redis.call('ZREM', DELAYED, id)
+    note(id, known[2] + 1, 'PENDING')  -- of a new task nobody has heard yet
   end
   if not (known[3] == lane or known[3] == 'i') then  -- an entry left by a cancelled task serves again
     redis.call('RPUSH', QUEUES[lane], id)
@@ -26,8 +31,17 @@ local function create(id, key, known, version, parameters)
   end
   redis.call('ZADD', RECENT, NOW, id)
   created = created + 1
-  note(id, (tonumber(known[2]) or 0) + 1, 'PENDING')
   return true
+end
+
+-- Whoever waits for a task himself does not wait behind its batch: it gets an entry in the other queue, and the old
+-- one goes stale. One that is delayed keeps its time. A full server leaves it where it is.
+local function overtake(id, key, queued)
+  if queued == 'b' then
+    if write(key, 'queued', 'i') then redis.call('RPUSH', QUEUES.i, id) end
+  elseif not queued then
+    write(key, 'lane', 'i')
+  end
 end
 
 local function meet(id, key, version, parameters)
@@ -35,10 +49,7 @@ local function meet(id, key, version, parameters)
   local state = known[1]
   if state == 'DONE' and not force then return 3, state end
   if state == 'PENDING' or state == 'RUNNING' then
-    if lane == 'i' and state == 'PENDING' and known[3] == 'b' and not known[4] then  -- overtakes its batch
-      redis.call('RPUSH', QUEUES.i, id)
-      redis.call('HSET', key, 'queued', 'i')
-    end
+    if lane == 'i' and state == 'PENDING' and not known[4] then overtake(id, key, known[3]) end
     return 2, state
   end
   if create(id, key, known, version, parameters) then return 1, 'PENDING' end
@@ -49,7 +60,7 @@ for at = 6, #ARGV, 3 do
   local id = ARGV[at]
   local key = key_of(id)
   local outcome, state = meet(id, key, ARGV[at + 1], ARGV[at + 2])
-  if budget < 0 then
+  if brief then
     answer[#answer + 1] = outcome
     answer[#answer + 1] = state
   elseif outcome == 4 then

@@ -4,8 +4,13 @@
 local limit, bound, threads = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local target, max_bundle, check_after = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local version_wait, failed_ttl, scheduler, hex = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local SCAN, PIECE, UNHELD_PAUSE, PROBE = 1000, 500, 2000, 1000
+local SCAN, PIECE, ASIDE, PROBE = 1000, 500, 100, 1000
+local UNHELD_MIN, UNHELD_MAX = 2000, 10000  -- ms until a version is looked for again, the longer the longer it is missing
 
+-- Without workers nothing can run, and nothing is known about versions: all wait on, uncharged.
+if #ARGV < 11 then
+  return {{}, {}, 0, depth()}
+end
 beyond_memory()
 local held = {}
 for at = 11, #ARGV, 2 do held[ARGV[at] .. ' ' .. ARGV[at + 1]] = true end
@@ -56,7 +61,7 @@ local function version_missing(id, key, lane, known, version)
     return
   end
   redis.call('HSET', key, 'unheld', since, 'lane', lane)
-  redis.call('ZADD', DELAYED, NOW + UNHELD_PAUSE, id)
+  redis.call('ZADD', DELAYED, NOW + math.min(UNHELD_MAX, math.max(UNHELD_MIN, math.floor((NOW - since) / 5))), id)
 end
 
 local function group(id, name, version, lane, duration, alone)
@@ -70,7 +75,7 @@ local function group(id, name, version, lane, duration, alone)
   found.ids[#found.ids + 1] = id
 end
 
--- Whether the queue's next entry may be popped: false while its computation's duration is being measured.
+-- One entry that was popped; false if it has to go back, while its computation's duration is being measured.
 local function pop(id, lane)
   local key = key_of(id)
   local known = redis.call('HMGET', key, 'state', 'dispatch', 'queued', 'version', 'attempts', 'drains', 'unheld', 'revision')
@@ -94,22 +99,17 @@ local function pop(id, lane)
 end
 
 for _, lane in ipairs({'i', 'b'}) do
-  local open = true
-  while open and room > 0 and scanned < limit + SCAN do
-    local ids = redis.call('LRANGE', QUEUES[lane], 0, PIECE - 1)
-    local popped = 0
+  local aside = {}  -- these keep their places; others behind them need not wait
+  while room > 0 and scanned < limit + SCAN and #aside < ASIDE do
+    local ids = redis.call('LPOP', QUEUES[lane], math.min(room, PIECE))
+    if not ids then break end
     for _, id in ipairs(ids) do
-      if room <= 0 then break end
-      if not pop(id, lane) then
-        open, paced = false, 1
-        break
-      end
-      popped = popped + 1
+      if not pop(id, lane) then aside[#aside + 1] = id end
     end
-    if popped > 0 then redis.call('LTRIM', QUEUES[lane], popped, -1) end
-    scanned = scanned + popped
-    if #ids < PIECE then open = false end
+    scanned = scanned + #ids
   end
+  for at = #aside, 1, -1 do redis.call('LPUSH', QUEUES[lane], aside[at]) end
+  if #aside > 0 then paced = 1 end
 end
 
 local bundles = {}
@@ -129,5 +129,4 @@ for _, found in ipairs(groups) do
   end
 end
 announce()
-return {bundles, failed, paced, {redis.call('LLEN', QUEUES.i), redis.call('LLEN', QUEUES.b),
-  redis.call('ZCARD', DELAYED), redis.call('ZCARD', FLIGHT)}}
+return {bundles, failed, paced, depth()}

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from services.compute.registry import Computation, register
-
 from services.compute import computation
 from services.compute.errors import StoreUnavailable
 from services.compute.models import Progress, State, TaskError
+from services.compute.registry import Computation, register
 from services.compute.runner import RunnerContext, install, run_bundle
 from services.compute.store import Store, StoredRecord
 from services.compute.store.types import Charge, Finished, Handback, Refusal, Refused, Started
