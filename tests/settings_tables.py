@@ -66,7 +66,7 @@ def rewrite(text: str) -> str:
         cls = classes.get(match[1])
         return f"<!-- settings: {match[1]} -->\n\n{table(cls)}" if cls else ""
 
-    text = MARKER.sub(fresh, text)
+    text = re.sub(r"\|\n(?=[^|\n])", "|\n\n", MARKER.sub(fresh, text))
     for name in classes.keys() - documented(text).keys():
         text += f"\n## {name}\n\n{inspect.getdoc(classes[name])}\n\n<!-- settings: {name} -->\n\n{table(classes[name])}"
     return text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
+import signal
 import socket
 import sys
 from types import FrameType
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    signal.signal(signal.SIGTERM, _end)  # uvicorn takes over, and raises the signal again when it has ended
     try:
         settings = ApiSettings()
         log.configure(settings)
@@ -73,7 +76,12 @@ def main() -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
     )
-    Server(config, app).run()
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(config, app).run()
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

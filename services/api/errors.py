@@ -173,12 +173,17 @@ def _details(exc: HTTPException, request: Request) -> str:
 
 
 def _allowed(app: FastAPI, request: Request) -> list[str]:
-    """Methods of all routes that match the path; the framework names only the first one's."""
-    methods: set[str] = set()
-    for route in app.router.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    return sorted(methods)
+    """Methods of all routes for the path, where the framework names only the first one's.
+
+    A path without parameters is nobody else's: `/tasks/query` is not the task `query`.
+    """
+    matching = [
+        route
+        for route in app.router.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    fixed = [route for route in matching if not route.param_convertors]
+    return sorted({method for route in fixed or matching for method in route.methods or ()})
 
 
 def _step(value: object) -> str | int:

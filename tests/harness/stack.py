@@ -173,19 +173,19 @@ class Stack:
     def wait_workers(self, count: int, seconds: float = 90.0) -> dict[str, Any]:
         """Wait until exactly this many worker processes are at the scheduler; return its view of them by address."""
 
-        def probe() -> dict[str, Any] | None:
+        def probe() -> list[dict[str, Any]]:
             found = self.scheduler_workers()
-            return found if len(found) == count else None
+            return [found] if found is not None and len(found) == count else []
 
-        return eventually(probe, f"{count} worker processes at the scheduler", seconds=seconds, pause=0.2)
+        return eventually(probe, f"{count} worker processes at the scheduler", seconds=seconds, pause=0.2)[0]
 
-    def scheduler_workers(self) -> dict[str, Any]:
-        """Return the workers by address as the present scheduler knows them; none when it does not answer."""
+    def scheduler_workers(self) -> dict[str, Any] | None:
+        """Return the workers by address as the present scheduler knows them; None when it does not answer."""
         address = f"tcp://127.0.0.1:{self.scheduler.environment['SCHEDULER_PORT']}"
         try:
             return asyncio.run(_identity(address))
         except (OSError, TimeoutError):
-            return {}
+            return None
 
     def restart_scheduler(self, *, port: int | None = None) -> None:
         """SIGKILL the scheduler and start a new one: on the same port, or on another."""

@@ -31,6 +31,15 @@ _LAST_EVENT_ID = {
     "description": "`id` of the last event seen; the stream goes on from the record as it is now",
     "schema": {"type": "string"},
 }
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["state", "progress"]},
+        "id": {"type": "string", "description": "Revision of the record"},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "The record"},
+    },
+    "required": ["event", "id", "data"],
+}
 _EXAMPLE = 'id: 3\nevent: progress\ndata: {"task_id": "…", "state": "RUNNING", "…": "…"}\n\n'
 
 
@@ -47,7 +56,7 @@ def install(app: FastAPI, context: Context) -> None:
         responses={
             200: {
                 "description": "`state` and `progress` events, each with the record; ends when the task is final",
-                "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+                "content": {"text/event-stream": {"schema": _EVENT, "example": _EXAMPLE}},
                 "headers": {"Cache-Control": header("`no-cache`")},
             },
             **problems(404, 503),

@@ -43,7 +43,7 @@ def raw_route(handler: Handler) -> type[APIRoute]:
                 return super().matches(scope)
             if not _is_path(scope, self._fixed):
                 return Match.NONE, {}
-            return Match.FULL if scope["method"] in (self.methods or ()) else Match.PARTIAL, dict(self._matched)
+            return Match.FULL, dict(self._matched)  # with another method, too: `handle` answers 405
 
     return RawRoute
 

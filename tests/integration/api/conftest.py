@@ -42,8 +42,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "API_HOST": "127.0.0.1",
         "API_PORT": str(port),
         "REDIS_URL": redis_url,
-        "COMPUTE_MODULES": "tests.unit.api.computations",
+        "COMPUTE_MODULES": "tests.integration.api.computations",
         "DISPATCH": "false",
+        "STREAM_SECONDS": "1",
         "LOG_FORMAT": "json",
     }
     api = Managed("api", [sys.executable, "-m", "services.api"], environment, directory)

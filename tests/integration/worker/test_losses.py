@@ -26,7 +26,7 @@ def test_a_worker_rejoins_the_next_scheduler_while_its_task_goes_on(start: Start
     ids = direct.submit("counted", {"ledger": str(ledger), "n": 1, "seconds": 6.0})
     eventually(ledger.counts, "it runs")
     direct.forget_client()
-    runs = [worker["tidegate"]["run"] for worker in direct.stack.scheduler_workers().values()]
+    runs = [worker["tidegate"]["run"] for worker in direct.stack.wait_workers(1).values()]
     direct.stack.restart_scheduler()
     workers = direct.stack.wait_workers(1)
     assert [worker["tidegate"]["run"] for worker in workers.values()] == runs

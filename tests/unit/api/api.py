@@ -157,5 +157,5 @@ async def serve(settings: ApiSettings, objects: ObjectStore | None = None) -> As
 async def eventually(condition: Any, seconds: float = 10.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)

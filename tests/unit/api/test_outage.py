@@ -47,7 +47,7 @@ async def test_without_redis_the_app_starts_answers_and_recovers(
 
         async def ready() -> None:
             async with asyncio.timeout(20):
-                while (await api.http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                while (await api.http.get("/readyz")).status_code != 200:
                     await asyncio.sleep(0.05)
 
         for method, path, body in ROUTES:

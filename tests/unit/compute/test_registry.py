@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, ValidationError
+from pydantic import BaseModel, Field, JsonValue, RootModel, ValidationError
 
 from services.compute import Array, Frame, computation
 from services.compute.errors import RegistrationError
@@ -421,3 +421,24 @@ def test_light_types_have_schemas() -> None:
 
     assert register(frames).result_schema()["required"] == ["columns", "index", "data"]
     assert register(arrays).result_schema()["type"] == "array"
+
+
+def test_versions_do_not_depend_on_how_a_module_was_named() -> None:
+    whole = load_registry().versions
+    assert load_registry("services.compute.tasks.svd").versions == {"svd": whole["svd"]}
+
+
+def test_the_deepest_json_has_an_identity() -> None:
+    @computation
+    def deep(*, x: JsonValue) -> int:
+        return 0
+
+    made = register(deep)
+    for depth in (100, 200, 400):
+        body = b'{"x": ' + b"[" * depth + b"]" * depth + b"}"
+        try:
+            parameters = made.validate_json(body)
+        except ValidationError:
+            assert depth > 100
+        else:
+            assert made.identify(parameters).startswith("deep-")

@@ -84,7 +84,7 @@ def house(tmp_path: Path) -> House:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  (another process fulfils it)
+        while not condition():
             await asyncio.sleep(0.02)
 
 
