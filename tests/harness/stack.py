@@ -165,9 +165,8 @@ class Stack:
 
     def wait_ready(self, seconds: float = 90.0) -> None:
         """Wait until each running API says that it is ready."""
-        for api in self.apis:
-            if api.running:
-                eventually(lambda api=api: api.ready() or not api.running, f"{api.name} is ready", seconds=seconds)  # type: ignore[misc]
+        for api in [api for api in self.apis if api.running]:
+            eventually(lambda api=api: api.ready() or not api.running, f"{api.name} is ready", seconds=seconds)  # type: ignore[misc]
             assert api.running, f"{api.name} ended\n{api.tail()}"
 
     def wait_workers(self, count: int, seconds: float = 90.0) -> dict[str, Any]:

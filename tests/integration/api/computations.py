@@ -21,7 +21,7 @@ class Survey(BaseModel):
 
     points: Annotated[list[Point], Field(min_length=1, max_length=5)]
     mode: Literal["fast", "exact"] = "fast"
-    weight: Annotated[float, Field(ge=0, le=100)] = 3  # no integer: 3.0 is one to JSON Schema, and none to Pydantic
+    weight: Annotated[float, Field(ge=0, le=100)] = 3.0  # no integer: 3.0 is one to JSON Schema, and none to Pydantic
     label: str | None = None
 
 

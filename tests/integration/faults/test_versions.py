@@ -59,6 +59,8 @@ def clean(stack: Stack) -> None:
     for process in (*stack.apis, *stack.workers):
         if process.running:
             process.terminate()
+    stack.apis.clear()
+    stack.workers.clear()
 
 
 def test_an_edited_helper_changes_version_and_id(stack: Stack, tmp_path: Path) -> None:
