@@ -68,5 +68,6 @@ def wait_ready(running: Running) -> None:
                 return
         except httpx.TransportError:
             pass
-        assert running.process.running and time.monotonic() < end, running.process.tail()
+        assert running.process.running, running.process.tail()
+        assert time.monotonic() < end, running.process.tail()
         time.sleep(0.05)

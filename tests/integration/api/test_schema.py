@@ -1,7 +1,7 @@
 """The served OpenAPI document held against the process that serves it: no 5xx, no schema violation.
 
 Examples, boundary values, random data and chains of requests, the same in each run; all checks of schemathesis are
-on, but for what `schemathesis.toml` gives reasons for.
+on, but for what is given a reason here and in `schemathesis.toml`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ EXAMPLES = 15
 
 def test_the_server_keeps_to_its_document(running: Running, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, "--config-file", str(Path(__file__).with_name("schemathesis.toml"))]
-    command += ["run", f"{running.url}/api/v1/openapi.json", "--checks", "all", "--generation-deterministic"]
+    command += ["run", f"{running.url}/api/v1/openapi.json", "--generation-deterministic"]
+    command += ["--checks", "all", "--exclude-checks", "use_after_free"]  # DELETE cancels: the record stays
     command += ["--max-examples", str(EXAMPLES), "--workers", "1", "--request-timeout", "30", "--no-color"]
     command += ["-H", "Prefer: wait=0"]  # nothing ever ends here; waiting has tests of its own
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -85,7 +86,11 @@ class LocalStack(Managed):
         """
         living = {process.pid: process for process in self._family if process.is_running() and alive(process.pid)}
         living |= {process.pid: process for process in marked(self.mark)}
-        return [f"{pid}: {' '.join(process.cmdline())[:120]}" for pid, process in living.items()]
+        found = []
+        for pid, process in living.items():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                found.append(f"{pid}: {' '.join(process.cmdline())[:120]}")
+        return found
 
     def part(self, command: str) -> int:
         """The process id of the part with this in its command line."""
