@@ -204,6 +204,8 @@ class Cluster:
             link = await self._find()
             if link is None:
                 failures += 1
+                if failures == 1:
+                    log.warning("no Dask scheduler answers; tasks wait in Redis", addresses=list(self._addresses))
                 await asyncio.sleep(backoff(failures, base=0.1, most=1.0))
                 continue
             failures = 0

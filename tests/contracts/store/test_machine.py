@@ -82,6 +82,7 @@ class Life(RuleBasedStateMachine):
         self.steps.learn()
         self.tasks: dict[int, Model] = {number: Model() for number in range(4)}
         self.fences: set[int] = set()
+        self.forgotten: set[str] = set()
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -204,12 +205,13 @@ class Life(RuleBasedStateMachine):
         if task.state in FINAL:
             self.raw.delete(f"{{{PREFIX}}}:t:{ident(number)}")
             self.tasks[number] = Model(seen=task.seen)
+            self.forgotten.add(ident(number))
 
     @invariant()
     def holds(self) -> None:
         if not hasattr(self, "store"):
             return
-        keycheck.check(self.raw, PREFIX)
+        keycheck.check(self.raw, PREFIX, self.forgotten)
         for number, record in enumerate(self.store.get([ident(n) for n in range(4)], with_results=True)):
             task = self.tasks[number]
             assert (record and record.state) == task.state, number
