@@ -13,7 +13,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
+import httpx
 from distributed import Client
 
 from bench.load import load, render
@@ -84,7 +86,7 @@ async def batches(target: Target) -> Round:
 async def _batch_done(port: int, bodies: list[bytes]) -> None:
     ids: list[str] = []
     for body in bodies:
-        answer = await _json(port, render("POST", "/api/v1/computations/trivial/batches", body))
+        answer = await _post(port, "/api/v1/computations/trivial/batches", body)
         ids += [item["task_id"] for item in answer["items"]]
     await _all_done(port, ids)
 
@@ -92,10 +94,9 @@ async def _batch_done(port: int, bodies: list[bytes]) -> None:
 async def _all_done(port: int, ids: list[str]) -> None:
     for at in range(0, len(ids), 10_000):
         body = json.dumps({"task_ids": ids[at : at + 10_000]}).encode()
-        request = render("POST", "/api/v1/tasks/query", body, {"Prefer": "wait=30"})
         async with asyncio.timeout(120):
             while True:
-                answer = await _json(port, request)
+                answer = await _post(port, "/api/v1/tasks/query", body, "wait=30")
                 if answer["all_final"]:
                     break
         states = {task["state"] for task in answer["tasks"]}
@@ -103,19 +104,14 @@ async def _all_done(port: int, ids: list[str]) -> None:
             raise RuntimeError(f"tasks ended as {states}")
 
 
-async def _json(port: int, request: bytes) -> dict[str, list[dict[str, str]]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**27)
-    try:
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        at = head.find(b"content-length:")
-        body = await reader.readexactly(int(head[at + 15 :].split(b"\r\n", 1)[0]))
-        if not head.startswith((b"http/1.1 200", b"http/1.1 202")):
-            raise RuntimeError(f"{head[:40]!r}: {body[:300]!r}")
-        answer: dict[str, list[dict[str, str]]] = json.loads(body)
-        return answer
-    finally:
-        writer.close()
+async def _post(port: int, path: str, body: bytes, prefer: str | None = None) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json", **({"Prefer": prefer} if prefer else {})}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
+        answer = await http.post(path, content=body, headers=headers)
+    if answer.status_code not in {200, 202}:
+        raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:300]}")
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 async def singles(target: Target) -> Round:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import httpx
 
@@ -16,12 +17,16 @@ stack = module_stack(apis=2, workers=2)
 
 async def test_500_identical_posts_over_two_apis_run_once(stack: Stack, ledger: Ledger) -> None:
     parameters = {"ledger": str(ledger), "n": 1, "seconds": 0.5}
-    limits = httpx.Limits(max_connections=250)
-    async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as http:
+    async with AsyncExitStack() as leave:
+        limits = httpx.Limits(max_connections=25)  # many small pools: a pool's own work grows with its square
+        clients = [
+            await leave.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False, limits=limits))
+            for _ in range(20)
+        ]
 
         async def post(index: int) -> httpx.Response:
             url = stack.apis[index % 2].url
-            return await http.post(f"{url}/api/v1/computations/counted/tasks", json=parameters)
+            return await clients[index % 20].post(f"{url}/api/v1/computations/counted/tasks", json=parameters)
 
         answers = await asyncio.gather(*(post(index) for index in range(500)))
 
