@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.api.cluster import Cluster, security
+from services.api.cluster import Cluster
 from services.api.dispatch import Dispatcher
 from services.api.dispatch_settings import DispatchSettings
 from services.api.metrics import Metrics
 from services.api.plan import backoff
 from services.api.reconcile import Reconciler
 from services.compute.registry import Computation
+from services.compute.security import security
 from services.compute.store.aio import AsyncStore
 
 STOP_S = 3.0

@@ -20,7 +20,6 @@ from distributed.security import Security
 
 from services.api.plan import Graph, SchedulerUnavailable, Snapshot, Statuses, backoff, graphs, snapshot_of
 from services.compute.runner import run_bundle
-from services.compute.settings import SchedulerSettings
 from services.compute.store.types import Bundle
 
 CONNECT_S = 2.0
@@ -39,21 +38,6 @@ SEND_INTERVAL_S = 0.001
 """Dask's clients gather messages for 10 ms, which doubles the latency of a single task."""
 
 log = structlog.get_logger(__name__)
-
-
-def security(settings: SchedulerSettings) -> Security:
-    """Certificates for the scheduler; plain TCP when none are set.
-
-    Raises:
-        ValueError: some of the three files are set and others are not.
-    """
-    files = (settings.dask_tls_ca, settings.dask_tls_cert, settings.dask_tls_key)
-    if not any(files):
-        return Security()
-    if not all(files):
-        raise ValueError("DASK_TLS_CA, DASK_TLS_CERT and DASK_TLS_KEY turn TLS on together: set all three or none")
-    ca, cert, key = (str(file) for file in files)
-    return Security(require_encryption=True, tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key)
 
 
 class Link:

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 from distributed import Client
 
-from services.api.cluster import WINDOW, Cluster, security
+from services.api.cluster import WINDOW, Cluster
 from services.api.plan import SchedulerUnavailable
 from services.compute.models import Priority
+from services.compute.security import security
 from services.compute.store.types import Bundle
 from tests.harness.fixtures import module_stack
 from tests.harness.stack import Stack

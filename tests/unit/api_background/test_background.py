@@ -9,8 +9,8 @@ import pytest
 
 from services.api import background as module
 from services.api.background import background
-from services.api.cluster import security
 from services.api.metrics import Metrics
+from services.compute.security import security
 from services.compute.settings import SchedulerSettings
 from tests.unit.api_background.doubles import FakeStore, settings, until
 
