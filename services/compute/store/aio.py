@@ -18,6 +18,7 @@ from services.compute.store.gather import Gathered
 from services.compute.store.records import StoredRecord
 from services.compute.store.types import (
     Admission,
+    Backlog,
     Charge,
     Depth,
     Finished,
@@ -269,9 +270,33 @@ class AsyncStore(AsyncExecutor):
         """The autoscaler's state document (JSON); None when none was ever written."""
         return await self._run(commands.fleet())
 
-    async def put_fleet(self, document: bytes) -> None:
-        """Replace the autoscaler's state document."""
-        await self._run(commands.put_fleet(document))
+    async def put_fleet(
+        self,
+        owner: str,
+        document: bytes | None = None,
+        *,
+        notes: Mapping[str, bytes] | None = None,
+        drop: Iterable[str] = (),
+    ) -> bool:
+        """Replace the autoscaler's document and change its notes, at once; False when the lease is not the owner's.
+
+        Notes are what the autoscaler must not forget: launches that it is about to make, machines that it retires.
+
+        Args:
+            owner: must hold the lease `autoscaler`.
+            document: JSON; None leaves the one that is there.
+            notes: to write, by name.
+            drop: names of notes to remove.
+        """
+        return await self._run(commands.put_fleet(owner, document, notes or {}, drop))
+
+    async def fleet_notes(self) -> dict[str, bytes]:
+        """The autoscaler's notes by name."""
+        return await self._run(commands.fleet_notes())
+
+    async def backlog(self) -> Backlog:
+        """Count what waits, by computation, with what tasks of each take."""
+        return await self._run(commands.backlog())
 
     async def ping(self) -> None:
         """Ask the server for any answer."""

@@ -18,6 +18,7 @@ from services.compute.store.records import StoredRecord
 from services.compute.store.scripts import Script, script
 from services.compute.store.types import (
     Admission,
+    Backlog,
     Charge,
     Depth,
     Finished,
@@ -42,6 +43,9 @@ RECENT_MAX = 10_000
 
 RECENT_SCAN = 1_000
 """Entries of the listing that one filtered page looks at, at most."""
+
+BACKLOG_SAMPLE = 100
+"""Entries of each end of a queue that tell of what computations it is."""
 
 REPLY_BYTES = 8 * 1024 * 1024
 """Bytes of results in one answer; what is left out is fetched by further calls."""
@@ -228,9 +232,22 @@ def fleet() -> Command[bytes | None]:
     return Command(None, ["GET", "fleet"], replies.optional_bytes)
 
 
-def put_fleet(document: bytes) -> Command[None]:
-    """Replace the autoscaler's document."""
-    return Command(None, ["SET", "fleet", document], replies.nothing)
+def put_fleet(owner: str, document: bytes | None, notes: Mapping[str, bytes], drop: Iterable[str]) -> Command[bool]:
+    """Replace the autoscaler's document, write some of its notes, drop others."""
+    args: list[Argument] = [owner, len(notes)]
+    for name, value in notes.items():
+        args += [name, value]
+    return Command(script("fleet"), [*args, document or b"", *drop], bool)
+
+
+def fleet_notes() -> Command[dict[str, bytes]]:
+    """The autoscaler's notes."""
+    return Command(None, ["HGETALL", "fleet:notes"], replies.notes)
+
+
+def backlog() -> Command[Backlog]:
+    """What waits, by computation."""
+    return Command(script("backlog"), [BACKLOG_SAMPLE], replies.backlog)
 
 
 def ping() -> Command[None]:

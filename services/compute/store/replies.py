@@ -12,6 +12,7 @@ from typing import Any
 from services.compute.models import Outcome, Priority, State
 from services.compute.store.records import STATES, StoredRecord
 from services.compute.store.types import (
+    Backlog,
     Bundle,
     Change,
     Depth,
@@ -139,6 +140,21 @@ def durations(reply: Any) -> dict[str, float]:
     """Name and value in turn; a value that begins with `?` is not known yet."""
     pairs = zip(reply[::2], reply[1::2], strict=True)
     return {name.decode(): float(value) for name, value in pairs if not value.startswith(b"?")}
+
+
+def backlog(reply: Sequence[Any]) -> Backlog:
+    """`[depth, [name, ms, …], [name, number, …]]`."""
+    depth, learned, waiting = reply
+    return Backlog(Depth(*depth), _numbers(learned), _numbers(waiting))
+
+
+def notes(reply: Any) -> dict[str, bytes]:
+    """Name and value in turn."""
+    return {name.decode(): bytes(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _numbers(flat: Sequence[bytes]) -> dict[str, float]:
+    return {name.decode(): float(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def optional_bytes(reply: Any) -> bytes | None:

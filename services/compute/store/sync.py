@@ -11,6 +11,7 @@ from services.compute.store.executors import Executor
 from services.compute.store.records import StoredRecord
 from services.compute.store.types import (
     Admission,
+    Backlog,
     Charge,
     Depth,
     Finished,
@@ -189,9 +190,24 @@ class Store(Executor):
         """The autoscaler's state document (JSON); None when none was ever written."""
         return self._run(commands.fleet())
 
-    def put_fleet(self, document: bytes) -> None:
-        """Replace the autoscaler's state document."""
-        self._run(commands.put_fleet(document))
+    def put_fleet(
+        self,
+        owner: str,
+        document: bytes | None = None,
+        *,
+        notes: Mapping[str, bytes] | None = None,
+        drop: Iterable[str] = (),
+    ) -> bool:
+        """Replace the autoscaler's document and change its notes, at once; False when the lease is not the owner's."""
+        return self._run(commands.put_fleet(owner, document, notes or {}, drop))
+
+    def fleet_notes(self) -> dict[str, bytes]:
+        """The autoscaler's notes by name."""
+        return self._run(commands.fleet_notes())
+
+    def backlog(self) -> Backlog:
+        """Count what waits, by computation, with what tasks of each take."""
+        return self._run(commands.backlog())
 
     def ping(self) -> None:
         """Ask the server for any answer."""

@@ -7,6 +7,7 @@ several times as much; `StoredRecord` (records.py) wraps the server's answer for
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -153,7 +154,7 @@ class Refusal(StrEnum):
 
     STALE: cancelled, final, gone, or dispatched anew: somebody else's business now.
     RUNNING: this very worker process runs it already under this dispatch: leave it to that thread.
-    REQUEUED: it ran on another worker process, which is dead for Dask; it is back in the queue, to run alone.
+    REQUEUED: another worker process started it, which is dead for Dask; it is back in the queue, to run alone.
     FAILED: as REQUEUED, but its attempts were used up; it is FAILED as `worker_lost`.
     """
 
@@ -206,12 +207,33 @@ class Charge(StrEnum):
 
     FREE: the attempt does not count (another scheduler, a wrong version, a lost connection).
     DRAIN: the attempt does not count, but a drain does; beyond 20 drains each counts as an attempt.
-    ATTEMPT: the attempt counts; when none is left, the task is FAILED.
+    ATTEMPT: its worker was lost: the attempt counts, unless the task was started together with others. Then it goes
+        back uncharged, once, and travels alone from then on.
+    RETRY: the attempt counts, since the task's own code has given it up.
+
+    When an attempt counts and none is left, the task is FAILED.
     """
 
     FREE = "free"
     DRAIN = "drain"
     ATTEMPT = "attempt"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in Redis.
+
+    Attributes:
+        depth: tasks in the queues, delayed, and in Dask.
+        durations: milliseconds per task by computation, of those that wait; while the first tasks of one are out to be
+            measured, how long they have been out; without an entry when nothing is known.
+        waiting: tasks in the queues by computation, estimated from the queues' ends.
+    """
+
+    depth: Depth
+    durations: Mapping[str, float]
+    waiting: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from services.compute.errors import StoreUnavailable
 from services.compute.models import Outcome, Priority, Progress, State
 from services.compute.store import AsyncStore, Charge, Store, Submission
 from tests.contracts.store import keycheck
@@ -93,6 +92,5 @@ async def test_gathered_callers_of_a_full_server_each_hear_of_their_own(steps: S
     items = [Submission(ident(n), VERSION, b"{}") for n in (10_000, 7, 10_001)]
     answers = await asyncio.gather(*(store.submit([item], priority=Priority.BATCH) for item in items))
     assert [answer.outcome for (answer,) in answers] == [Outcome.JOINED, None, Outcome.JOINED]
-    with pytest.raises(StoreUnavailable, match="full"):
-        await store.put_fleet(b"x" * 100)
+    assert not await store.put_fleet("nobody", b"{}"), "not refused for want of memory"
     await store.aclose()
