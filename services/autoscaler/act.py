@@ -1,0 +1,194 @@
+"""Carries plans out. Before a machine is started or retired it is written down; each call is made only under the lease.
+
+Nothing is tried again here: what fails is decided anew in the next round.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from services.autoscaler import notes as book
+from services.autoscaler.errors import (
+    FleetThrottled,
+    FleetUnavailable,
+    LaunchRefused,
+    MachineUnknown,
+    SchedulerUnavailable,
+)
+from services.autoscaler.fleet import Fleet
+from services.autoscaler.model import Capacity, Launch, Member, SchedulerView
+from services.autoscaler.reconcile import Stop
+from services.compute.errors import TidegateError
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseLost(TidegateError):
+    """Another autoscaler has taken over: this one must not act any more."""
+
+
+class Scheduler(Protocol):
+    """What is wanted of the scheduler."""
+
+    def look(self) -> SchedulerView:
+        """Its wish and its workers; raises SchedulerUnavailable."""
+
+    def retire(self, workers: Sequence[str]) -> frozenset[str]:
+        """Let workers take nothing new; the addresses of those that do; raises SchedulerUnavailable."""
+
+
+class Notebook(Protocol):
+    """What is wanted of Redis: notes, written under the lease only."""
+
+    def put_fleet(
+        self,
+        owner: str,
+        document: bytes | None = None,
+        *,
+        notes: Mapping[str, bytes] | None = None,
+        drop: Sequence[str] = (),
+    ) -> bool:
+        """Change notes; False when the lease is not the owner's."""
+
+
+@dataclass(slots=True)
+class Done:
+    """What one round did.
+
+    Attributes:
+        launched: ids of machines that were asked for, by capacity.
+        retired: machines that take nothing new any more.
+        stopped: machines that were told to stop.
+        failures: what did not work, in the words of whoever refused.
+        no_capacity: Spot machines that were refused for want of capacity.
+        start_failed: whether a launch was refused for good.
+        wait: seconds for which the fleet should not be asked again.
+    """
+
+    launched: dict[Capacity, list[str]] = field(default_factory=dict)
+    retired: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    no_capacity: int = 0
+    start_failed: bool = False
+    wait: float = 0.0
+
+    def failed(self, error: Exception) -> None:
+        """Note a failure."""
+        self.failures.append(str(error))
+        if isinstance(error, FleetThrottled):
+            self.wait = max(self.wait, error.wait)
+
+
+class Actor:
+    """Acts for one owner of the lease.
+
+    Args:
+        fleet: starts and stops machines.
+        scheduler: lets Dask workers take nothing new.
+        notebook: Redis.
+        owner: the lease's.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, fleet: Fleet, scheduler: Scheduler, notebook: Notebook, owner: str, clock: Callable[[], float]
+    ) -> None:
+        self._fleet = fleet
+        self._scheduler = scheduler
+        self._notebook = notebook
+        self._owner = owner
+        self._clock = clock
+
+    def write(self, notes: Mapping[str, bytes] | None = None, drop: Sequence[str] = ()) -> None:
+        """Change notes.
+
+        Raises:
+            LeaseLost: somebody else acts now.
+        """
+        if not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
+            raise LeaseLost("the lease has passed to another autoscaler")
+
+    def replay(self, launches: Sequence[Launch], done: Done) -> None:
+        """Make launches again whose answers are not known."""
+        for launch in launches:
+            log.info("launch is made again, its answer is not known", token=launch.token, count=launch.count)
+            if not self._launch(launch, done):
+                return
+
+    def launch(self, counts: Mapping[Capacity, int], done: Done) -> None:
+        """Start machines, in as few calls as the fleet allows."""
+        most = self._fleet.launch_max
+        for capacity, count in counts.items():
+            for begin in range(0, count, most):
+                launch = Launch(
+                    secrets.token_hex(16), min(most, count - begin), capacity, self._fleet.revision, self._clock()
+                )
+                if not self._launch(launch, done):
+                    return
+                if done.no_capacity and capacity is Capacity.SPOT:
+                    break  # more of the same would be refused as well
+
+    def _launch(self, launch: Launch, done: Done) -> bool:
+        """Make one launch; whether another one has a chance."""
+        name = book.launch_name(launch)
+        self.write({name: book.written(launch)})
+        try:
+            launched = self._fleet.launch(launch)
+        except FleetThrottled as error:
+            self.write(drop=[name])
+            done.failed(error)
+            return False
+        except LaunchRefused as error:
+            self.write(drop=[name])
+            done.failed(error)
+            done.start_failed = True
+            return False
+        except FleetUnavailable as error:  # it may have worked: the note stays
+            done.failed(error)
+            return False
+        self.write({name: book.written(launch, launched.ids)})
+        done.launched.setdefault(launch.capacity, []).extend(launched.ids)
+        done.failures += sorted(set(launched.refused))
+        if launch.capacity is Capacity.SPOT:
+            done.no_capacity += launched.no_capacity
+        return True
+
+    def retire(self, members: Sequence[Member], done: Done) -> Sequence[Stop]:
+        """Let machines take nothing new, then look again: those on which nothing runs can be stopped at once."""
+        if not members:
+            return ()
+        self.write({book.retire_name(member.machine.id): b"{}" for member in members})
+        try:
+            gone = self._scheduler.retire([worker.address for member in members for worker in member.workers])
+            view = self._scheduler.look()
+        except SchedulerUnavailable as error:  # noted, so that the next round asks again
+            done.failed(error)
+            return ()
+        refused = [member for member in members if not {worker.address for worker in member.workers} & gone]
+        if refused:
+            self.write(drop=[book.retire_name(member.machine.id) for member in refused])
+            done.failures.append(f"the scheduler keeps {len(refused)} machines for the data that they hold")
+        busy = {worker.machine for worker in view.workers if worker.running}
+        leaving = [member.machine.id for member in members if member not in refused]
+        done.retired += leaving
+        return [Stop(machine, "retired, and nothing runs on it") for machine in leaving if machine not in busy]
+
+    def stop(self, stops: Sequence[Stop], done: Done) -> None:
+        """Tell machines to stop; each drains first."""
+        for stop in stops:
+            self.write()
+            try:
+                self._fleet.stop(stop.machine, stop.reason)
+            except FleetUnavailable as error:
+                done.failed(error)
+                return
+            except MachineUnknown as error:
+                done.failed(error)
+            else:
+                done.stopped.append(stop.machine)

@@ -1,0 +1,97 @@
+"""What one round looks at: the fleet, the scheduler, the queue and our own notes, brought together in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from services.autoscaler.model import Ended, Machine, Member, Phase, SchedulerView
+from services.autoscaler.notes import Notes
+from services.autoscaler.policy import Load
+from services.autoscaler.presence import Presence, merge
+from services.compute.store.types import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that one round decides from.
+
+    Attributes:
+        now: seconds since the epoch.
+        members: all machines that are not gone, those included that no listing shows yet.
+        ended: machines that are gone since the last round.
+        scheduler: None when it gave no answer.
+        backlog: what waits in Redis.
+        presence: to compare the next round with.
+        shown: ids of machines that the fleet itself shows, those that have just ended included.
+        trouble: what could not be asked, in words.
+    """
+
+    now: float
+    members: Sequence[Member]
+    ended: Sequence[Ended]
+    scheduler: SchedulerView | None
+    backlog: Backlog
+    presence: Presence
+    shown: frozenset[str]
+    trouble: Sequence[str] = ()
+
+    @property
+    def active(self) -> Sequence[Member]:
+        """Machines that take, or will take, work."""
+        return [member for member in self.members if member.active]
+
+    def load(self) -> Load:
+        """The policy's part of it."""
+        workers = () if self.scheduler is None else self.scheduler.workers
+        active = {member.machine.id for member in self.active}
+        return Load(
+            now=self.now,
+            active=len(active),
+            target=None if self.scheduler is None else self.scheduler.target,
+            dask_workers=len(workers),
+            busy_workers=sum(worker.running > 0 for worker in workers),
+            others=self._others(active),
+            running=sum(worker.running for worker in workers if worker.machine in active),
+            backlog=self.backlog,
+        )
+
+    def _others(self, active: Collection[str]) -> int:
+        """Dask workers that are not ours to provide: those of no machine of ours, and busy ones that leave."""
+        workers = () if self.scheduler is None else self.scheduler.workers
+        own = {member.machine.id for member in self.members}
+        return sum(w.machine not in own or (w.machine not in active and w.running > 0) for w in workers)
+
+
+def bring_together(
+    now: float,
+    machines: Sequence[Machine],
+    ended: Sequence[Ended],
+    scheduler: SchedulerView | None,
+    backlog: Backlog,
+    notes: Notes,
+    before: Presence,
+    trouble: Sequence[str],
+) -> Snapshot:
+    """Make a snapshot of what was seen."""
+    shown = frozenset([*(machine.id for machine in machines), *(each.id for each in ended)])
+    everything = [*machines, *_not_shown_yet(notes, shown)]
+    if scheduler is None:
+        members = tuple(Member(machine, retiring=machine.id in notes.retiring) for machine in everything)
+        return Snapshot(now, members, ended, None, backlog, before, shown, trouble)
+    members, presence = merge(everything, scheduler, notes.retiring, before, now)
+    return Snapshot(now, members, ended, scheduler, backlog, presence, shown, trouble)
+
+
+def _not_shown_yet(notes: Notes, shown: Collection[str]) -> list[Machine]:
+    """Machines that were launched, or may have been, and that no listing shows."""
+    missing = []
+    for noted in notes.launches:
+        launch = noted.launch
+        ids = noted.ids if noted.ids is not None else [f"{launch.token}/{n}" for n in range(launch.count)]
+        missing += [
+            Machine(machine, Phase.STARTING, launch.capacity, launch.revision, launch.at)
+            for machine in ids
+            if machine not in shown
+        ]
+    return missing

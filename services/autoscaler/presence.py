@@ -1,0 +1,54 @@
+"""Brings together what the fleet says of machines and the scheduler of Dask workers, and since when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.autoscaler.model import DaskWorker, Machine, Member, Phase, SchedulerView
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Since when machines have been joined or absent, by id.
+
+    Attributes:
+        scheduler: id of the scheduler that the times are about: all are absent from a new one at first, so their
+            time begins anew.
+        joined: machines with a Dask worker.
+        absent: machines that could have one and do not.
+    """
+
+    scheduler: str = ""
+    joined: Mapping[str, float] = field(default_factory=dict)
+    absent: Mapping[str, float] = field(default_factory=dict)
+
+
+def merge(
+    machines: Sequence[Machine], view: SchedulerView, retiring: Collection[str], before: Presence, now: float
+) -> tuple[tuple[Member, ...], Presence]:
+    """All machines with their Dask workers, and the presence to compare the next round with."""
+    if before.scheduler != view.id:
+        before = Presence(view.id, before.joined)
+    by_machine: dict[str, list[DaskWorker]] = {}
+    for worker in view.workers:
+        by_machine.setdefault(worker.machine, []).append(worker)
+    joined: dict[str, float] = {}
+    absent: dict[str, float] = {}
+    members = []
+    for machine in machines:
+        workers = by_machine.get(machine.id, [])
+        if workers:
+            joined[machine.id] = before.joined.get(machine.id, now)
+        elif machine.phase is not Phase.STOPPING:
+            absent[machine.id] = before.absent.get(machine.id, now)
+        members.append(
+            Member(
+                machine,
+                tuple(workers),
+                joined_for=now - joined.get(machine.id, now),
+                absent_for=now - absent.get(machine.id, now),
+                retiring=machine.id in retiring,
+            )
+        )
+    return tuple(members), Presence(view.id, joined, absent)

@@ -1,0 +1,165 @@
+"""What to do about the difference between the machines that should be and those that are: a pure function.
+
+Level-triggered: it looks at what is, never at what was done before, so that an action that got lost is decided again
+and one that was done is not. It retires idle machines only, stops what is retired once nothing runs on it, replaces
+what never joins, and lets new code arrive before old code leaves, and Spot machines before their on-demand stand-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.autoscaler.model import Capacity, Member, Phase
+from services.autoscaler.settings import PolicySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A machine to be stopped, and why."""
+
+    machine: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do in this round.
+
+    Attributes:
+        launch: machines to start.
+        retire: machines that shall take nothing new.
+        stop: machines on which nothing runs any more, or that never joined.
+        reason: in words; empty when there is nothing to do.
+    """
+
+    launch: int = 0
+    retire: Sequence[str] = ()
+    stop: Sequence[Stop] = ()
+    reason: str = ""
+
+
+def reconcile(
+    desired: int,
+    members: Sequence[Member],
+    settings: PolicySettings,
+    revision: str,
+    now: float,
+    on_demand_base: int = 0,
+    *,
+    replace_on_demand: bool = False,
+) -> Plan:
+    """Plan one round.
+
+    Args:
+        desired: machines that should be; at most the maximum.
+        members: all machines that are not gone.
+        settings: windows and bounds.
+        revision: of the worker's definition that machines should have.
+        now: seconds since the epoch.
+        on_demand_base: on-demand machines that are wanted as such.
+        replace_on_demand: whether those beyond it should give way to Spot machines, as old code does to new.
+    """
+    lost = [member for member in members if _lost(member, settings)]
+    gone = {member.machine.id for member in lost}
+    active = [member for member in members if member.active and member.machine.id not in gone]
+    outdated = _outdated(active, revision, on_demand_base if replace_on_demand else None)
+    current = [member for member in active if member not in outdated]
+    launch = _launch(desired, members, current, outdated, settings)
+    retire = [
+        *_replaced(desired, current, outdated),
+        *_surplus(desired, current, outdated, settings, now, on_demand_base),
+    ]
+    stop = [Stop(m.machine.id, f"did not join the scheduler within {settings.join_timeout:g} s") for m in lost]
+    stop += [Stop(m.machine.id, "retired, and nothing runs on it") for m in members if _done(m)]
+    return Plan(launch, tuple(retire), tuple(stop), _reason(launch, retire, stop, outdated))
+
+
+def _lost(member: Member, settings: PolicySettings) -> bool:
+    return member.active and not member.joined and member.absent_for > settings.join_timeout
+
+
+def _outdated(active: Sequence[Member], revision: str, on_demand_base: int | None) -> Sequence[Member]:
+    """Machines that others should replace: old code, and on-demand ones beyond the base where Spot is back."""
+    old = [member for member in active if member.machine.revision != revision]
+    if on_demand_base is None:
+        return old
+    dear = [m for m in active if m.machine.revision == revision and m.machine.capacity is Capacity.ON_DEMAND]
+    dear.sort(key=lambda member: (-member.busy, member.machine.id))
+    return old + dear[on_demand_base:]
+
+
+def _done(member: Member) -> bool:
+    """Whether a retired machine can be stopped: also one whose workers have all left the scheduler."""
+    return member.retiring and member.machine.phase is not Phase.STOPPING and not member.busy
+
+
+def _launch(
+    desired: int,
+    members: Sequence[Member],
+    current: Sequence[Member],
+    outdated: Sequence[Member],
+    settings: PolicySettings,
+) -> int:
+    """Machines that are missing, within the maximum; new code is started beside the old, beyond it where it must."""
+    limit = settings.workers_max + (settings.rollout_surge if outdated else 0)
+    there = sum(member.machine.phase is not Phase.STOPPING for member in members)
+    return max(0, min(desired - len(current), limit - there))
+
+
+def _replaced(desired: int, current: Sequence[Member], outdated: Sequence[Member]) -> list[str]:
+    """Machines with old code whose work others can do by now, busy ones too: what they run they finish."""
+    arrived = sum(member.joined for member in current)
+    surplus = len(outdated) - max(0, desired - arrived)
+    ready = [member for member in outdated if member.joined]
+    ready.sort(key=lambda member: (member.busy, member.stored, member.machine.id))
+    return [member.machine.id for member in ready[: max(0, surplus)]]
+
+
+def _surplus(
+    desired: int,
+    current: Sequence[Member],
+    outdated: Sequence[Member],
+    settings: PolicySettings,
+    now: float,
+    on_demand_base: int,
+) -> Iterable[str]:
+    """Idle machines beyond what is desired, not counting on those to come: the dearest first, then the emptiest."""
+    surplus = sum(member.joined for member in current) - desired
+    if surplus <= 0 or outdated:
+        return
+    spare_on_demand = sum(m.machine.capacity is Capacity.ON_DEMAND for m in current) - on_demand_base
+    idle = [member for member in current if _may_go(member, settings, now)]
+    idle.sort(
+        key=lambda m: (m.machine.capacity is not Capacity.ON_DEMAND, m.stored, -m.machine.created_at, m.machine.id)
+    )
+    for member in idle:
+        if surplus == 0:
+            return
+        if member.machine.capacity is Capacity.ON_DEMAND:
+            if spare_on_demand <= 0:
+                continue
+            spare_on_demand -= 1
+        surplus -= 1
+        yield member.machine.id
+
+
+def _may_go(member: Member, settings: PolicySettings, now: float) -> bool:
+    begun = member.machine.billed_from
+    return (
+        member.joined
+        and not member.busy
+        and member.joined_for >= settings.newest_grace
+        and now - (member.machine.created_at if begun is None else begun) >= settings.minimum_bill
+    )
+
+
+def _reason(launch: int, retire: Sequence[str], stop: Sequence[Stop], outdated: Sequence[Member]) -> str:
+    parts = []
+    if launch:
+        parts.append(f"start {launch}" + (" to replace others" if outdated else ""))
+    if retire:
+        parts.append(f"retire {len(retire)}" + (" that are replaced" if outdated else ""))
+    if stop:
+        parts.append(f"stop {len(stop)}")
+    return ", ".join(parts)

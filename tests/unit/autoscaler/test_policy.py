@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.autoscaler.policy import Decision, Load, Memory, decide
+from services.compute.store.types import Backlog
+from tests.unit.autoscaler.worlds import NOW, backlog, settings
+
+
+def load(
+    active: int = 0, target: int | None = 0, *, now: float = NOW, work: Backlog | None = None, **more: int
+) -> Load:
+    """A fleet of `active` machines, all of whose workers have a task as far as the target goes."""
+    workers = more.get("dask_workers", active)
+    busy = more.get("busy", min(target or 0, workers))
+    return Load(now, active, target, workers, busy, more.get("others", 0), more.get("running", busy), work or backlog())
+
+
+def once(seen: Load, memory: Memory | None = None, **changes: object) -> Decision:
+    own = settings(**changes)
+    return decide(seen, memory or Memory(), own, own)[0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "changes", "desired"),
+    [
+        pytest.param(load(), {}, 1, id="the minimum without work"),
+        pytest.param(load(), {"workers_min": 0}, 0, id="nothing at minimum 0"),
+        pytest.param(load(0, 7), {"worker_threads": 2}, 4, id="threads while there is no worker"),
+        pytest.param(load(2, 7), {"worker_threads": 2}, 7, id="workers once there are some"),
+        pytest.param(load(2, 7, dask_workers=8), {"worker_processes": 4}, 2, id="several workers a machine"),
+        pytest.param(load(2, 7, others=3), {}, 4, id="what others provide"),
+        pytest.param(load(8, 8, running=8), {"worker_threads": 2}, 8, id="what runs now stays a while"),
+        pytest.param(load(1, 500), {}, 100, id="the maximum"),
+        pytest.param(load(1, 500), {"scale_up_step": 10}, 11, id="a step"),
+        pytest.param(load(0, 0), {"workers_min": 20, "scale_up_step": 5}, 20, id="the minimum at once"),
+        pytest.param(load(work=backlog({"slow": 10}, slow=40_000)), {"workers_min": 0}, 10, id="queue: by duration"),
+        pytest.param(load(work=backlog({"quick": 1000}, quick=100)), {"workers_min": 0}, 5, id="queue: short tasks"),
+        pytest.param(load(work=backlog({"new": 3})), {"workers_min": 0}, 1, id="queue: unknown duration"),
+        pytest.param(load(3, 2, work=backlog({"slow": 4}, slow=20_000)), {}, 6, id="Dask's and the queue's add up"),
+        pytest.param(load(work=backlog(flight=1)), {"workers_min": 0}, 1, id="something is on its way"),
+        pytest.param(load(work=backlog(delayed=1)), {"workers_min": 0}, 1, id="something comes again"),
+    ],
+)
+def test_what_is_needed(seen: Load, changes: dict[str, Any], desired: int) -> None:
+    assert once(seen, **changes).desired == desired
+
+
+def test_no_answer_means_hold() -> None:
+    decision = once(load(7, None))
+    assert decision.desired is None
+    assert "holding 7" in decision.reason
+    assert "scheduler" in decision.reason
+    unknown = Load(NOW, 7, 3, 7, 3, 0, 3, None)
+    assert once(unknown).desired is None
+
+
+def test_the_reason_names_what_bounds_it() -> None:
+    assert "the maximum is 100" in once(load(1, 500)).reason
+    assert "the minimum is 1" in once(load()).reason
+    assert "4 (4 for Dask, 0 for the queue in Redis)" in once(load(4, 4)).reason
+
+
+def test_tasks_that_are_spread_thin_need_fewer_machines() -> None:
+    """One task on each of eight machines with two threads: all are busy, half would do."""
+    own, memory = settings(worker_threads=2, workers_min=0, fluctuation_window=0), Memory()
+    for at in (0.0, 20.0):
+        seen = load(8, 8, busy=8, running=8, now=NOW + at)
+        decision, memory = decide(seen, memory, own, own)
+    assert (decision.desired, decision.for_dask) == (4, 4)
+    full, _ = decide(load(8, 8, busy=8, running=16), Memory(), own, own)
+    assert full.for_dask == 8
+    data, _ = decide(load(8, 5, busy=2, running=2), Memory(), own, own)
+    assert data.for_dask == 1 + 3, "idle ones that hold results are kept"
+
+
+def follow(targets: list[tuple[float, int]], **changes: object) -> list[int]:
+    """Decide over time, with as many machines as were decided before."""
+    own, memory, active, decided = settings(**changes), Memory(), 0, []
+    for at, target in targets:
+        decision, memory = decide(load(active, target, now=NOW + at, dask_workers=max(active, 1)), memory, own, own)
+        assert decision.desired is not None
+        active = decision.desired
+        decided.append(active)
+    return decided
+
+
+def test_fewer_only_after_the_window() -> None:
+    at = [(0.0, 50), (5.0, 40), (9.0, 40), (16.0, 40)]
+    decided = follow(at, stabilization_window=10, fluctuation_window=0, workers_min=0)
+    assert decided == [50, 50, 50, 40]
+
+
+def test_headroom_for_fluctuation_is_kept_and_the_end_of_a_burst_is_not() -> None:
+    windows = {"stabilization_window": 10, "fluctuation_window": 300, "workers_min": 0}
+    assert follow([(0.0, 30), (20.0, 25), (200.0, 25), (340.0, 25)], **windows)[1:] == [30, 30, 25]
+    assert follow([(0.0, 80), (20.0, 0)], **windows) == [80, 0]
+    assert follow([(0.0, 80), (20.0, 16)], **windows)[-1] == 16 + 8
+
+
+def test_a_restart_keeps_what_runs_for_a_window() -> None:
+    own = settings(workers_min=0)
+    first, memory = decide(load(40, 0), Memory(), own, own)
+    assert first.desired == 40
+    later, _ = decide(load(40, 0, now=NOW + 20), memory, own, own)
+    assert later.desired == 0
+
+
+machines = st.integers(0, 300)
+
+
+@given(
+    rounds=st.lists(st.tuples(st.floats(0.5, 60), machines, machines, machines, machines), min_size=1, max_size=20),
+    bounds=st.tuples(st.integers(0, 50), st.integers(1, 200)),
+    step=st.integers(1, 200),
+    processes=st.integers(1, 4),
+    threads=st.integers(1, 8),
+)
+def test_never_below_the_minimum_nor_above_the_maximum(
+    rounds: list[tuple[float, int, int, int, int]], bounds: tuple[int, int], step: int, processes: int, threads: int
+) -> None:
+    low, high = min(bounds), max(bounds)
+    own = settings(
+        workers_min=low, workers_max=high, scale_up_step=step, worker_processes=processes, worker_threads=threads
+    )
+    memory, now = Memory(), NOW
+    for pause, active, target, waiting, others in rounds:
+        now += pause
+        work = backlog({"some": waiting}, some=5_000)
+        decision, memory = decide(load(active, target, now=now, work=work, others=others), memory, own, own)
+        assert decision.desired is not None
+        assert low <= decision.desired <= high
+
+
+@given(demand=st.integers(0, 150), start=st.integers(0, 150), step=st.integers(1, 150), threads=st.integers(1, 4))
+def test_constant_demand_is_met_in_bounded_rounds_and_stays_met(
+    demand: int, start: int, step: int, threads: int
+) -> None:
+    own = settings(workers_max=100, workers_min=0, scale_up_step=step, worker_threads=threads, fluctuation_window=60)
+    memory, active, decided = Memory(), min(start, 100), []
+    rounds = 100 // step + 2 + int(max(own.fluctuation_window, own.stabilization_window) / 5) + 2
+    for n in range(rounds + 20):
+        # Dask's own answer: what the work needs, or what is not idle of more than that.
+        target = demand * threads if active == 0 else demand
+        running = min(demand, active) * threads
+        seen = load(active, target, now=NOW + 5 * n, running=running)
+        decision, memory = decide(seen, memory, own, own)
+        assert decision.desired is not None
+        active = decision.desired
+        decided.append(active)
+    assert set(decided[rounds:]) == {min(demand, 100)}

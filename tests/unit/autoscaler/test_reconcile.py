@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.autoscaler.model import Capacity, Member, Phase
+from services.autoscaler.reconcile import Plan, reconcile
+from tests.unit.autoscaler.worlds import NOW, member, settings
+
+
+def plan(desired: int, *members: Member, revision: str = "1", base: int = 0, **changes: object) -> Plan:
+    return reconcile(desired, members, settings(**changes), revision, NOW, base)
+
+
+def test_what_is_missing_is_started() -> None:
+    assert plan(3).launch == 3
+    assert plan(3, member("a"), member("b", None, phase=Phase.STARTING)).launch == 1
+    assert plan(2, member("a"), member("b")) == Plan()
+
+
+def test_machines_that_leave_are_replaced_within_the_maximum() -> None:
+    leaving = [member("a", 1, retiring=True), member("b", 1, phase=Phase.STOPPING)]
+    assert plan(2, *leaving, workers_max=2).launch == 1, "the retiring one still counts, the reclaimed one does not"
+    assert plan(2, *leaving, workers_max=10).launch == 2
+
+
+def test_only_idle_machines_are_retired() -> None:
+    made = plan(1, member("busy", 1), member("idle"), member("joining", None))
+    assert made.retire == ("idle",)
+    assert plan(0, member("busy", 1)).retire == ()
+
+
+@pytest.mark.parametrize(
+    "young",
+    [
+        pytest.param({"billed_from": NOW - 59, "created_at": NOW - 90}, id="minimum bill"),
+        pytest.param({"billed_from": None, "created_at": NOW - 59}, id="minimum bill, not pulled yet"),
+        pytest.param({"joined_for": 14.0}, id="just joined"),
+        pytest.param({"phase": Phase.STOPPING}, id="leaves already"),
+        pytest.param({"retiring": True}, id="retired already"),
+    ],
+)
+def test_machines_that_may_not_go_yet(young: dict[str, Any]) -> None:
+    assert plan(0, member("young", **young)).retire == ()
+
+
+def test_the_dearest_goes_first_then_the_emptiest() -> None:
+    spot, dear, full = member("spot"), member("dear", capacity=Capacity.ON_DEMAND), member("full")
+    assert plan(2, spot, dear, full).retire == ("dear",)
+    assert plan(2, spot, dear, full, base=1).retire == ("full",) or plan(2, spot, dear, full, base=1).retire == (
+        "spot",
+    )
+    assert "dear" not in plan(1, spot, dear, full, base=1).retire
+
+
+def test_retired_machines_are_stopped_once_nothing_runs_on_them() -> None:
+    made = plan(1, member("a"), member("done", retiring=True), member("at-work", 1, retiring=True))
+    assert [stop.machine for stop in made.stop] == ["done"]
+    assert [stop.machine for stop in plan(0, member("gone", None, retiring=True)).stop] == ["gone"]
+    assert plan(0, member("stopping", retiring=True, phase=Phase.STOPPING)).stop == ()
+
+
+def test_what_never_joins_is_stopped_and_replaced() -> None:
+    made = plan(2, member("a"), member("lost", None, absent_for=301.0))
+    assert [stop.machine for stop in made.stop] == ["lost"]
+    assert "300 s" in made.stop[0].reason
+    assert made.launch == 1
+    assert plan(2, member("a"), member("late", None, absent_for=299.0)) == Plan()
+
+
+def test_new_code_starts_before_old_code_leaves() -> None:
+    old = [member(f"old{n}", n % 2) for n in range(4)]
+    first = plan(4, *old, revision="2")
+    assert (first.launch, first.retire) == (4, ())
+    starting = [member(f"new{n}", None, revision="2", phase=Phase.STARTING) for n in range(4)]
+    assert plan(4, *old, *starting, revision="2") == Plan()
+    arrived = [member(f"new{n}", 0 if n < 3 else None, revision="2") for n in range(4)]
+    second = plan(4, *old, *arrived, revision="2")
+    assert second.launch == 0
+    assert set(second.retire) == {"old0", "old2", "old1"}, "the idle ones first"
+    all_here = [member(f"new{n}", 1, revision="2") for n in range(4)]
+    assert set(plan(4, *old, *all_here, revision="2").retire) == {"old0", "old1", "old2", "old3"}
+
+
+def test_a_rollout_at_the_maximum_goes_in_steps_beyond_it() -> None:
+    old = [member(f"old{n}", 1) for n in range(5)]
+    assert plan(5, *old, revision="2", workers_max=5, rollout_surge=2).launch == 2
+    new = [member(f"new{n}", 1, revision="2") for n in range(2)]
+    made = plan(5, *old, *new, revision="2", workers_max=5, rollout_surge=2)
+    assert (made.launch, len(made.retire)) == (0, 2)
+
+
+def test_old_code_goes_at_once_when_nothing_is_wanted() -> None:
+    assert plan(0, member("old"), revision="2").retire == ("old",)
+
+
+def test_the_plan_says_what_it_does() -> None:
+    assert plan(1).reason == "start 1"
+    assert plan(0, member("a")).reason == "retire 1"
+    assert plan(1).reason == "start 1"
+    assert plan(0).reason == ""
+
+
+members = st.lists(
+    st.builds(
+        lambda name, running, phase, revision, capacity, retiring, age, joined: member(
+            f"m{name}",
+            running,
+            phase=phase,
+            revision=revision,
+            capacity=capacity,
+            retiring=retiring,
+            created_at=NOW - age,
+            billed_from=NOW - age,
+            joined_for=joined if running is not None else 0.0,
+            absent_for=age if running is None else 0.0,
+        ),
+        st.integers(0, 10_000),
+        st.one_of(st.none(), st.integers(0, 2)),
+        st.sampled_from(Phase),
+        st.sampled_from(["1", "2"]),
+        st.sampled_from(Capacity),
+        st.booleans(),
+        st.floats(0, 1000),
+        st.floats(0, 1000),
+    ),
+    max_size=30,
+    unique_by=lambda m: m.machine.id,
+)
+
+
+@given(members=members, desired=st.integers(0, 20), surge=st.integers(1, 5), base=st.integers(0, 3))
+def test_rules_that_hold_for_every_fleet(members: list[Member], desired: int, surge: int, base: int) -> None:
+    own = settings(workers_max=20, rollout_surge=surge)
+    made = reconcile(desired, members, own, "2", NOW, base)
+    known = {each.machine.id: each for each in members}
+    outdated = {each.machine.id for each in members if each.active and each.machine.revision != "2"}
+    there = sum(each.machine.phase is not Phase.STOPPING for each in members)
+    assert there + made.launch <= max(there, 20 + (surge if outdated else 0)), "never above the maximum"
+    assert not {m for m in made.retire if known[m].busy} - outdated, "never retires a busy worker for being too many"
+    for stop in made.stop:
+        each = known[stop.machine]
+        assert not each.busy
+        assert each.retiring or each.absent_for > own.join_timeout
+    assert len(set(made.retire)) == len(made.retire)
+    assert not {m for m in made.retire if not known[m].active or not known[m].joined}
+    # Never fewer than the work needs: what is left and joined, of what there was.
+    joined = sum(each.active and each.joined for each in members)
+    left = joined - len(made.retire)
+    assert left >= min(desired, joined) or not made.retire
+    assert not (made.launch and set(made.retire) - outdated), "never starts and retires for the count at once"
