@@ -81,7 +81,7 @@ class WorkerProcess:
         self._drain: Drain | None = None
         registry = load_registry(settings.compute.compute_modules)
         own = settings.worker
-        identity = Identity(name, secrets.token_hex(8), own.machine, registry.versions)
+        identity = Identity(name, secrets.token_hex(8), name.rpartition("-")[0], registry.versions)
         store = settings.compute.object_store
         self._context = RunnerContext(
             Store.from_settings(settings.redis),

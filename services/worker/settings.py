@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from pydantic import Field
@@ -21,7 +20,8 @@ class WorkerSettings(EnvironmentSettings):
     worker_name: str | None = Field(
         None,
         min_length=1,
-        description="Name of this machine; its processes add `-0`, `-1`… Unset: the host's name.",
+        description="Name of this machine; its processes add `-0`, `-1`… Unset: the ECS task's id where there is one, "
+        "else the host's name.",
     )
     worker_host: str | None = Field(
         None, description="Address that workers listen at and announce. Unset: the one that faces the scheduler."
@@ -44,15 +44,13 @@ class WorkerSettings(EnvironmentSettings):
     scheduler_wait: float = Field(
         300.0, ge=0, description="Seconds that a worker waits for a scheduler before it gives up."
     )
+    ecs_container_metadata_uri_v4: str | None = Field(
+        None, description="Where a container asks about its ECS task; set by ECS itself."
+    )
     result_inline_max: int = Field(
         262144, ge=0, description="Bytes of the largest result that Redis keeps; others go to `OBJECT_STORE`."
     )
     result_max_bytes: int = Field(67108864, ge=1, description="Bytes of the largest result that is kept at all.")
-
-    @property
-    def machine(self) -> str:
-        """Name of this machine."""
-        return self.worker_name or socket.gethostname()
 
     @property
     def threads(self) -> int:
