@@ -105,6 +105,25 @@ async def http_ok(host: str, port: int, path: str) -> bool:
     return await answers(host, port, request, b"HTTP/1.1 200")
 
 
+async def http_body(host: str, port: int, path: str, *, limit: float = 2.0, most: int = 1 << 20) -> bytes:
+    """What `GET path` answers, at most so many bytes; nothing unless it answers 200 in time."""
+    request = f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
+    answer = b""
+    try:
+        async with asyncio.timeout(limit):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(request)
+                while len(answer) < most and (piece := await reader.read(65536)):
+                    answer += piece
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return b""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return body if b" 200 " in head.partition(b"\r\n")[0] else b""
+
+
 def redis_address(url: str) -> tuple[str, int] | None:
     """Host and port that a Redis URL names; None for a Unix socket.
 

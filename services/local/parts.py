@@ -32,7 +32,18 @@ from services.local.settings import LocalSettings
 # What would lead the parts to servers other than the stack's own.
 FOREIGN: Final = ("SCHEDULER_FALLBACK", "DASK_TLS_CA", "DASK_TLS_CERT", "DASK_TLS_KEY", "DASK_SCHEDULER_ADDRESS")
 FOREIGN_REDIS: Final = ("REDIS_PASSWORD", "REDIS_CA_FILE")
-STOP_MARGIN: Final = 5.0  # seconds a part may need beyond the grace it gives to tasks
+FLEET_STOP_MARGIN: Final = 30.0  # seconds the fleet may need beyond the grace that workers give to tasks
+
+# A process is there in seconds and costs nothing, so that the fleet can follow the work closely; each can be set.
+LOCAL_PACE: Final = {
+    "AUTOSCALER_INTERVAL": "0.5",
+    "TARGET_DURATION": "2",
+    "STABILIZATION_WINDOW": "10",
+    "FLUCTUATION_WINDOW": "10",
+    "MINIMUM_BILL": "0",
+    "NEWEST_GRACE": "5",
+    "JOIN_TIMEOUT": "60",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def plan(settings: LocalSettings, directory: DataDirectory, environment: Mapping
         server=server,
         parts=(
             api(settings, port, common),
-            worker(settings, common),
+            autoscaler(settings, directory, common),
             scheduler(scheduler_port, common),
         ),
         api=f"http://{reachable_host(settings.api_host)}:{port}",
@@ -137,16 +148,23 @@ def scheduler(port: int, common: Mapping[str, str]) -> Part:
     )
 
 
-def worker(settings: LocalSettings, common: Mapping[str, str]) -> Part:
-    """The supervisor of the worker processes. Ready at once: tasks wait in Redis until a worker has joined."""
+def autoscaler(settings: LocalSettings, directory: DataDirectory, common: Mapping[str, str]) -> Part:
+    """The autoscaler, with the workers as its children. Ready at once: tasks wait in Redis until a worker joins."""
     own = {
+        "FLEET": "local",
+        "USE_SPOT": "false",
+        "WORKERS_MIN": str(settings.local_workers_min),
+        "WORKERS_MAX": str(settings.local_workers_max),
         "WORKER_HOST": LOOPBACK,
-        "WORKER_PROCESSES": str(settings.local_workers),
+        "WORKER_PROCESSES": "1",
         "WORKER_THREADS": str(settings.worker_threads),
         "WORKER_GRACE": f"{settings.worker_grace:g}",
+        "LOCAL_FLEET_LOG": str(directory.logs / "worker.log"),
+        "AUTOSCALER_PORT": "0",
     }
-    limit = settings.worker_grace + STOP_MARGIN
-    return Part("worker", module("services.worker"), {**common, **own}, _always, limit)
+    pace = {name: common.get(name, value) for name, value in LOCAL_PACE.items()}
+    limit = settings.worker_grace + FLEET_STOP_MARGIN
+    return Part("autoscaler", module("services.autoscaler"), {**common, **own, **pace}, _always, limit)
 
 
 def api(settings: LocalSettings, port: int, common: Mapping[str, str]) -> Part:

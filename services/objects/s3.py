@@ -85,7 +85,7 @@ class S3ObjectStore:
         return self._prefix + check_key(key)
 
     def _error(self, what: str, key: str, error: Exception) -> ObjectStoreError:
-        code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+        code = str((getattr(error, "response", None) or {}).get("Error", {}).get("Code", ""))
         if code in _MISSING:
             return ObjectMissing(f"there is no object {key!r} in s3://{self._bucket}/{self._prefix}")
         return ObjectStoreError(
