@@ -7,9 +7,8 @@ import signal
 import sys
 from types import FrameType
 
-from pydantic import ValidationError
-
 from services.autoscaler.controller import Controller
+from services.autoscaler.errors import FleetUnavailable
 from services.autoscaler.fleet import Fleet
 from services.autoscaler.loop import Loop
 from services.autoscaler.metrics import HttpServer, Metrics
@@ -18,7 +17,7 @@ from services.autoscaler.scheduler import SchedulerClient
 from services.autoscaler.settings import AutoscalerSettings
 from services.compute import log
 from services.compute.security import security
-from services.compute.settings import LogSettings, RedisSettings, SchedulerSettings
+from services.compute.settings import LogSettings, RedisSettings, SchedulerSettings, explain
 from services.compute.store import Store
 
 
@@ -37,15 +36,25 @@ def main() -> int:
     """Read the settings and run; the exit status, 78 when starting again would not help."""
     try:
         settings, dask, logging_settings = AutoscalerSettings(), SchedulerSettings(), LogSettings()
-        secure = security(dask)
-        redis = RedisSettings()
-    except (ValidationError, ValueError) as error:
-        print(f"the autoscaler cannot start: {error}", file=sys.stderr)
+        log.configure(logging_settings)
+        addresses = [address for address in (dask.scheduler_address, dask.scheduler_fallback) if address]
+        scheduler = SchedulerClient(addresses, security(dask), settings.target_duration)
+        store = Store.from_settings(RedisSettings())
+        fleet = open_fleet(settings)
+    except (ValueError, FleetUnavailable) as error:
+        print(f"the autoscaler cannot start: {explain(error)}", file=sys.stderr)
         return os.EX_CONFIG
-    log.configure(logging_settings)
-    store, fleet, metrics = Store.from_settings(redis), open_fleet(settings), Metrics()
-    addresses = [address for address in (dask.scheduler_address, dask.scheduler_fallback) if address]
-    scheduler = SchedulerClient(addresses, secure, settings.target_duration)
+    try:
+        return run(settings, fleet, scheduler, store)
+    finally:
+        fleet.close()
+        scheduler.close()
+        store.close()
+
+
+def run(settings: AutoscalerSettings, fleet: Fleet, scheduler: SchedulerClient, store: Store) -> int:
+    """Do rounds until a signal comes; the exit status."""
+    metrics = Metrics()
     controller = Controller(fleet, scheduler, store, settings)
     report = Report(observe_only=settings.observe_only)
     loop = Loop(controller, store, report, metrics, settings.autoscaler_interval)
@@ -56,19 +65,16 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     server = None
-    try:
-        if settings.autoscaler_port:
+    if settings.autoscaler_port:
+        try:
             server = HttpServer(settings.autoscaler_host, settings.autoscaler_port, metrics, loop.alive)
-        loop.run()
-    except OSError as error:
-        print(f"the autoscaler cannot listen at port {settings.autoscaler_port}: {error}", file=sys.stderr)
-        return 1
-    finally:
-        fleet.close()
-        scheduler.close()
-        if server is not None:
-            server.close()
-        store.close()
+        except OSError as error:
+            where = f"{settings.autoscaler_host}:{settings.autoscaler_port}"
+            print(f"the autoscaler cannot listen at {where}: {error}. Set AUTOSCALER_PORT.", file=sys.stderr)
+            return 1
+    loop.run()
+    if server is not None:
+        server.close()
     return 0
 
 

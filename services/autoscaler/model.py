@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Capacity(StrEnum):
@@ -179,8 +180,7 @@ class SchedulerView:
     workers: Sequence[DaskWorker]
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A machine, with what the scheduler knows of it.
 
     Attributes:

@@ -30,25 +30,20 @@ def merge(
     """All machines with their Dask workers, and the presence to compare the next round with."""
     if before.scheduler != view.id:
         before = Presence(view.id, before.joined)
-    by_machine: dict[str, list[DaskWorker]] = {}
+    by_machine: dict[str, Sequence[DaskWorker]] = {}
     for worker in view.workers:
-        by_machine.setdefault(worker.machine, []).append(worker)
+        by_machine[worker.machine] = (*by_machine.get(worker.machine, ()), worker)
     joined: dict[str, float] = {}
     absent: dict[str, float] = {}
     members = []
     for machine in machines:
-        workers = by_machine.get(machine.id, [])
+        name = machine.id
+        workers = by_machine.get(name, ())
+        since = now
         if workers:
-            joined[machine.id] = before.joined.get(machine.id, now)
+            since = joined[name] = before.joined.get(name, now)
         elif machine.phase is not Phase.STOPPING:
-            absent[machine.id] = before.absent.get(machine.id, now)
-        members.append(
-            Member(
-                machine,
-                tuple(workers),
-                joined_for=now - joined.get(machine.id, now),
-                absent_for=now - absent.get(machine.id, now),
-                retiring=machine.id in retiring,
-            )
-        )
+            since = absent[name] = before.absent.get(name, now)
+        here, away = (now - since, 0.0) if workers else (0.0, now - since)
+        members.append(Member(machine, workers, here, away, name in retiring))
     return tuple(members), Presence(view.id, joined, absent)

@@ -60,11 +60,9 @@ def reconcile(
         on_demand_base: on-demand machines that are wanted as such.
         replace_on_demand: whether those beyond it should give way to Spot machines, as old code does to new.
     """
-    lost = [member for member in members if _lost(member, settings)]
-    gone = {member.machine.id for member in lost}
-    active = [member for member in members if member.active and member.machine.id not in gone]
-    outdated = _outdated(active, revision, on_demand_base if replace_on_demand else None)
-    current = [member for member in active if member not in outdated]
+    lost = [member for member in members if member.absent_for > settings.join_timeout and member.active]
+    active = [member for member in members if member.active and member.absent_for <= settings.join_timeout]
+    current, outdated = _sort_out(active, revision, on_demand_base if replace_on_demand else None)
     launch = _launch(desired, members, current, outdated, settings)
     retire = [
         *_replaced(desired, current, outdated),
@@ -75,18 +73,19 @@ def reconcile(
     return Plan(launch, tuple(retire), tuple(stop), _reason(launch, retire, stop, outdated))
 
 
-def _lost(member: Member, settings: PolicySettings) -> bool:
-    return member.active and not member.joined and member.absent_for > settings.join_timeout
-
-
-def _outdated(active: Sequence[Member], revision: str, on_demand_base: int | None) -> Sequence[Member]:
-    """Machines that others should replace: old code, and on-demand ones beyond the base where Spot is back."""
-    old = [member for member in active if member.machine.revision != revision]
+def _sort_out(
+    active: Sequence[Member], revision: str, on_demand_base: int | None
+) -> tuple[Sequence[Member], Sequence[Member]]:
+    """Machines to keep, and those that others replace: old code, on-demand beyond the base once Spot is back."""
+    current = [member for member in active if member.machine.revision == revision]
+    outdated = [member for member in active if member.machine.revision != revision]
     if on_demand_base is None:
-        return old
-    dear = [m for m in active if m.machine.revision == revision and m.machine.capacity is Capacity.ON_DEMAND]
-    dear.sort(key=lambda member: (-member.busy, member.machine.id))
-    return old + dear[on_demand_base:]
+        return current, outdated
+    dear = [member for member in current if member.machine.capacity is Capacity.ON_DEMAND]
+    dear.sort(key=lambda member: (not member.busy, member.machine.id))
+    replaced = {member.machine.id for member in dear[on_demand_base:]}
+    keep = [member for member in current if member.machine.id not in replaced]
+    return keep, [*outdated, *dear[on_demand_base:]]
 
 
 def _done(member: Member) -> bool:
