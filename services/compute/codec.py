@@ -7,6 +7,7 @@ their digits. Arrays are nested lists, frames pandas' `split` form.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic_core import PydanticSerializationError
 
 from services.compute.errors import CodecError
 from services.compute.plain import to_plain
+from services.compute.promise import result_check
 from services.compute.wire import Writer, result_writer
 
 _MESSAGE_MAX = 500
@@ -34,14 +36,17 @@ def encode(result: object, adapter: TypeAdapter[Any]) -> bytes:
         plain = to_plain(result)
         if plain is not result:
             # A list made of an array may stand for a declared tuple or set: validation makes it one.
-            plain = adapter.validate_python(plain)
-        return _writer(adapter)(plain)
+            plain = adapter.validate_python(plain, by_alias=True, by_name=True)
+        data = _writer(adapter)(plain)
+        _check(adapter)(plain)  # afterwards, since the serializer knows better what is wrong
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise _error(result, f"{first['msg']}{f' (at {where})' if where else ''}") from error
+        forgotten = ". Was `return` forgotten?" if result is None else ""
+        raise _error(result, f"{first['msg']}{f' (at {where})' if where else ''}{forgotten}") from error
     except (PydanticSerializationError, RecursionError, TypeError, ValueError) as error:
         raise _error(result, _reason(error)) from error
+    return data
 
 
 def decode(data: bytes, adapter: TypeAdapter[Any]) -> Any:
@@ -67,6 +72,11 @@ def decode(data: bytes, adapter: TypeAdapter[Any]) -> Any:
 @lru_cache(maxsize=1024)
 def _writer(adapter: TypeAdapter[Any]) -> Writer:
     return result_writer(adapter.core_schema)
+
+
+@lru_cache(maxsize=1024)
+def _check(adapter: TypeAdapter[Any]) -> Callable[[Any], object]:
+    return result_check(adapter.core_schema)
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,9 @@ Schema = dict[str, Any]
 
 _PYDANTIC_PLAIN = ("ip_v", "validate_str_is_valid_iana_tz")
 
+SECRETS = frozenset({"_serialize_secret", "_serialize_secret_field"})
+"""Names of Pydantic's serializers that write asterisks."""
+
 
 def find_definitions(schema: object) -> Iterator[Schema]:
     """Yield all schemas that others refer to by `schema_ref`."""

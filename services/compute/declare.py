@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from types import FrameType, ModuleType
 from typing import Any, TypeVar, overload
 
 from services.compute.errors import RegistrationError
@@ -60,6 +62,7 @@ def computation(
     result_ttl: float = 86_400.0,
     timeout: float = 3_600.0,
     max_attempts: int = 4,
+    **unknown: object,
 ) -> Any:
     """Declare a function a computation: an endpoint, with documentation, caching, progress and cancellation.
 
@@ -74,19 +77,66 @@ def computation(
         result_ttl: seconds a result is kept; default a day.
         timeout: seconds an attempt may run; default an hour.
         max_attempts: attempts before the task is FAILED, when workers die or the function raises `Retry`; default 4.
+        **unknown: refused, in words that name the options.
 
     Raises:
-        RegistrationError: an option has no valid value, or this is no function that can be served.
+        RegistrationError: an option is unknown or has no valid value, or this is no function that can be served.
     """
+    if unknown:
+        raise RegistrationError(
+            f"{_line(_caller())}: @computation has no option {', '.join(map(repr, unknown))}. "
+            f"Cure: its options are {', '.join(each.name for each in fields(Declaration))}."
+        )
     declaration = Declaration(name, version, result_ttl, timeout, max_attempts)
 
     def declare(target: F) -> F:
-        _check_function(target)
+        caller = _caller()
+        _check_function(target, _line(caller))
         _check_options(target, declaration)
         setattr(target, _ATTRIBUTE, declaration)
+        _declared.append(Declared(target, caller.f_globals, _line(caller)))
         return target
 
     return declare if function is None else declare(function)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A function that was decorated.
+
+    Attributes:
+        function: what the decorator was applied to.
+        namespace: names of the module in which it was applied.
+        line: file and line where.
+    """
+
+    function: Callable[..., Any]
+    namespace: dict[str, Any]
+    line: str
+
+
+_declared: list[Declared] = []
+"""All that was decorated in this process. It holds the functions, or one that another has replaced would be gone."""
+
+
+def declared_in(module: ModuleType) -> list[Declared]:
+    """Return all that was decorated by a module's code, whether or not the module still has it."""
+    names = vars(module)
+    return [
+        each for each in _declared if each.namespace is names or getattr(each.function, "__globals__", None) is names
+    ]
+
+
+def _caller() -> FrameType:
+    """The frame outside this module that is at work."""
+    frame = sys._getframe(1)
+    while frame.f_globals is globals() and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def declaration_of(value: object) -> Declaration | None:
@@ -107,10 +157,12 @@ def refuse(function: Callable[..., Any], problem: str, cure: str) -> Registratio
     return RegistrationError(f"{place(function)}: {problem}. Cure: {cure}.")
 
 
-def _check_function(function: Callable[..., Any]) -> None:
+def _check_function(function: Callable[..., Any], line: str) -> None:
     if not inspect.isfunction(function):
         raise RegistrationError(
-            f"@computation on {function!r}: only plain functions can be served. Cure: write a `def`."
+            f"{line}: @computation on {function!r}: only plain functions can be served. "
+            "Cure: write a `def`, and put @computation above its other decorators; options have names, as in "
+            '@computation(name="...").'
         )
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise refuse(function, "is an async function, but computations run in threads", "write it as a plain `def`")

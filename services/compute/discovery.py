@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import pkgutil
@@ -10,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
-from services.compute.declare import declaration_of, refuse
+from services.compute.declare import declaration_of, declared_in, refuse
 from services.compute.errors import RegistrationError
 from services.compute.identity import code_version
 
@@ -27,16 +26,17 @@ def find_functions(entries: Iterable[str]) -> list[Function]:
         entries: dotted names of modules or packages; all modules below a package are imported.
 
     Raises:
-        RegistrationError: a module cannot be imported, or a function in it hides another one.
+        RegistrationError: a module cannot be imported, or a decorated function in it would not be served.
     """
     found: dict[int, Function] = {}
+    modules: dict[str, ModuleType] = {}
     for entry in entries:
         for module in _import_tree(entry, entry):
-            functions = [value for value in vars(module).values() if _declared_in(value, module)]
-            if functions:
-                _check_hidden(module, functions)
-            for function in functions:
-                found.setdefault(id(function), function)
+            modules[module.__name__] = module
+            for value in vars(module).values():
+                if _declared_in(value, module):
+                    found.setdefault(id(value), value)
+    _check_all_found(modules.values(), found.values())
     return list(found.values())
 
 
@@ -89,6 +89,11 @@ def _import(name: str, entry: str) -> ModuleType:
             "Cure: import heavy libraries inside the function: every service imports this module, and only "
             "workers have them."
         ) from error
+    except SystemExit as error:
+        raise RegistrationError(
+            f"{_place(error, name)}: module {name} ends the process when it is imported (SystemExit: {error}). "
+            'Cure: keep what only a script does under `if __name__ == "__main__":`.'
+        ) from error
     except Exception as error:
         raise RegistrationError(
             f"{_place(error, name)}: module {name} cannot be imported: {type(error).__name__}: {error}. "
@@ -108,26 +113,42 @@ def _place(error: BaseException, name: str) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else name
 
 
-def _check_hidden(module: ModuleType, functions: list[Function]) -> None:
-    """Refuse a module that defines one of its computations twice: the first would vanish without a word."""
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return
-    names = {function.__name__: function for function in functions}
-    lines: dict[str, int] = {}
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.name not in names or not _decorated(node):
-            continue
-        if node.name in lines:
-            raise refuse(
-                names[node.name],
-                f"{node.name!r} is defined twice in this file, first in line {lines[node.name]}",
-                "give one of the two another name",
-            )
-        lines[node.name] = node.lineno
+def _check_all_found(modules: Iterable[ModuleType], found: Iterable[Function]) -> None:
+    """Refuse what was decorated in these modules and is not among their names: it would vanish without a word."""
+    known = {id(each) for function in found for each in _unwrapped(function)}
+    for module in modules:
+        for each in declared_in(module):
+            if id(each.function) not in known:
+                raise _lost(each.function, module)
 
 
-def _decorated(node: ast.FunctionDef) -> bool:
-    named = [decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list]
-    return any(ast.unparse(name).rpartition(".")[2] == "computation" for name in named)
+def _unwrapped(function: Function) -> Iterator[Function]:
+    """A function, and what `functools.wraps` says is inside it."""
+    yield function
+    while (inner := getattr(function, "__wrapped__", None)) is not None:
+        yield (function := inner)
+
+
+def _lost(function: Function, module: ModuleType) -> RegistrationError:
+    name = function.__name__
+    now = vars(module).get(name)
+    if function.__module__ != module.__name__:
+        return refuse(
+            function,
+            f"a decorator below @computation in {module.__file__} has put this in the place of the author's function",
+            "use functools.wraps in that decorator",
+        )
+    if "<locals>" in function.__qualname__:
+        return refuse(function, "is defined inside a function", "define it at the top of its module")
+    if function.__qualname__ != name:
+        return refuse(function, "is a method", "write it as a function at the top of its module")
+    if inspect.isfunction(now) and now.__name__ == name and not hasattr(now, "__wrapped__"):
+        line = now.__code__.co_firstlineno
+        return refuse(function, f"another {name!r} in line {line} hides it", "give one of the two another name")
+    if now is None:
+        return refuse(function, f"its module has no {name!r} any more", "leave it where it is")
+    return refuse(
+        function,
+        f"{name!r} is something else in its module, probably what a decorator above @computation made of it",
+        "put @computation above all other decorators",
+    )

@@ -1,12 +1,14 @@
-"""Every error of Tidegate's own, in one tree.
+"""Every error of Tidegate's own, in two trees.
 
-TidegateError
+TidegateError             an Exception
 ├── RegistrationError     a computation that cannot be served as written
 ├── StoreUnavailable      Redis does not answer, or is read-only, or full
 ├── ObjectStoreError      a large result could not be written or read
 ├── CodecError            a result that has no JSON form
 ├── ResultTooLarge        a result above the limit
-├── Retry                 raised by an author: try this attempt again later
+└── Retry                 raised by an author: try this attempt again later
+
+TaskStopped               a BaseException, so that a computation's own `except Exception` does not go on regardless
 ├── TaskCancelled         raised inside a computation whose task was cancelled or superseded
 └── TaskTimeout           raised inside a computation past its deadline
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 
 class TidegateError(Exception):
-    """Base of every error that Tidegate raises on purpose."""
+    """Base of every error that Tidegate raises on purpose, except those that stop a task."""
 
 
 class RegistrationError(TidegateError):
@@ -63,9 +65,13 @@ class Retry(TidegateError):
         self.delay = delay
 
 
-class TaskCancelled(TidegateError):
+class TaskStopped(BaseException):
+    """Base of what stops a running computation, as asyncio's CancelledError stops a coroutine: let it pass."""
+
+
+class TaskCancelled(TaskStopped):
     """The running task was cancelled, or another attempt has taken over: stop, nothing more is stored."""
 
 
-class TaskTimeout(TidegateError):
+class TaskTimeout(TaskStopped):
     """The running task is past its deadline: stop, nothing more is stored."""

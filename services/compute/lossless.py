@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel
+from pydantic import BaseModel, EncodedBytes
 
 from services.compute.coreschema import (
+    SECRETS,
     Schema,
     alias_paths,
     find_definitions,
@@ -33,7 +34,7 @@ _WRAPPERS = frozenset({"nullable", "default", "custom-error", "json", "model", "
 _FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
 _KEYS = frozenset({"str", "int", "float", "bool", "uuid", "date", "time", "datetime", "decimal", "enum", "literal"})
 _LOSSY_CONFIG = {"ser_json_timedelta": "iso8601", "ser_json_temporal": "iso8601"}
-_PYDANTIC_SECRETS = frozenset({"_serialize_secret", "_serialize_secret_field", "ImportString._serialize"})
+_VALUELESS = SECRETS | {"ImportString._serialize"}
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class _Walk:
         elif kind in _MAPPINGS:
             self._pairs(schema, path)
         elif kind in _FUNCTIONS:
+            self._encoded(schema, path)
             self.found.checked |= not from_pydantic(function_of(schema))
             self.visit(schema["schema"], path)
         elif kind in _WRAPPERS:
@@ -282,7 +284,7 @@ class _Walk:
             return
         function = serialization.get("function")
         name = getattr(function, "__qualname__", "")
-        if name in _PYDANTIC_SECRETS:
+        if name in _VALUELESS:
             raise self.refuse(
                 f"{_at(path)} is a secret or an import, of which the JSON form does not hold the value",
                 "keep secrets out of parameters: read them where the function runs",
@@ -292,6 +294,14 @@ class _Walk:
             raise self.refuse(
                 f"{_at(path)} has a serializer of its own, which may lose information",
                 "remove the serializer, or validate and write the same plain type",
+            )
+
+    def _encoded(self, schema: Schema, path: str) -> None:
+        decoder = getattr(function_of(schema), "__self__", None)
+        if isinstance(decoder, EncodedBytes) and self.configs[-1].get("val_json_bytes", "utf8") != "utf8":
+            raise self.refuse(
+                f"{_at(path)} would be decoded twice, since bytes are base64 in JSON already (Base64Bytes and such)",
+                "use bytes",
             )
 
     def _forms(self, schema: Schema) -> set[str]:

@@ -17,6 +17,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from pydantic.fields import FieldInfo
 
 from services.compute.declare import refuse
+from services.compute.promise import check_complete
 
 Call = Callable[[BaseModel], object]
 
@@ -169,17 +170,19 @@ def _caller(function: Callable[..., object], listed: list[inspect.Parameter]) ->
 def _result_adapter(function: Callable[..., object], hint: Any) -> TypeAdapter[Any]:
     try:
         try:
-            return TypeAdapter(hint, config=_RESULT_CONFIG)
+            adapter = TypeAdapter(hint, config=_RESULT_CONFIG)
         except PydanticUserError as error:
             if error.code != "type-adapter-config-unused":  # models bring their own
                 raise
-            return TypeAdapter(hint)
+            adapter = TypeAdapter(hint)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeError) as error:
         raise refuse(
             function,
             f"the result type {hint!r} has no JSON form: {_first_line(error)}",
             "return a type that Pydantic can serialise, or Array, Frame or Series of services.compute",
         ) from error
+    check_complete(adapter.core_schema, lambda problem, cure: refuse(function, problem, cure))
+    return adapter
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,7 @@ def to_plain(value: Any) -> Any:
     (NaT, NA) None; NaN stays NaN. Dicts, lists, tuples, sets, dataclasses and models keep their type.
 
     Raises:
-        ValueError: nested too deeply, or in itself.
+        ValueError: nested too deeply, or in itself, or a Dask collection is in it.
     """
     return _plain(value, 0)
 
@@ -46,6 +46,11 @@ def _plain(value: Any, depth: int) -> Any:
         return _attributes(value, [field.name for field in dataclasses.fields(kind)], depth)
     if hasattr(kind, "__pydantic_fields__"):
         return _attributes(value, list(kind.__pydantic_fields__), depth)
+    if hasattr(kind, "__dask_graph__"):
+        raise ValueError(
+            f"it holds a Dask collection ({kind.__name__}), which is computed only where it is the whole result: "
+            "return one collection, or dask.delayed(...) of them"
+        )
     return value
 
 

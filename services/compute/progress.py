@@ -22,7 +22,8 @@ current_reporter: ContextVar[Reporter | None] = ContextVar("current_reporter", d
 def report_progress(done: float, total: float | None = None, message: str | None = None) -> None:
     """Say how far the running computation is; cheap, so call it as often as is natural.
 
-    Outside a task it does nothing. Numbers that are not finite count as 0 done and an unknown total.
+    Outside a task it does nothing. Whatever it is given, it never makes a task fail: what is no finite number counts as
+    0 done and an unknown total, and of a message that cannot be written as UTF-8 the rest is kept.
 
     Args:
         done: how much is done, in any unit.
@@ -36,11 +37,27 @@ def report_progress(done: float, total: float | None = None, message: str | None
     reporter = current_reporter.get()
     if reporter is None:
         return
-    done = float(done)
-    if total is not None:
-        total = float(total)
-        total = total if math.isfinite(total) else None
-    reporter(done if math.isfinite(done) else 0.0, total, message if message is None else str(message)[:MESSAGE_MAX])
+    reporter(_number(done) or 0.0, _number(total), _text(message))
+
+
+def _number(value: object) -> float | None:
+    """A finite float; None where there is none, as for 10**400."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except Exception:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str | None:
+    """A text that UTF-8 can hold, cut to size."""
+    if value is None:
+        return None
+    try:
+        text = str(value)
+    except Exception as error:
+        text = f"(a message that cannot be read: {type(error).__name__})"
+    return text[:MESSAGE_MAX].encode("utf-8", "replace").decode()
 
 
 def install(reporter: Reporter | None) -> Token[Reporter | None]:

@@ -17,6 +17,7 @@ from services.compute import schemas
 from services.compute.declare import Declaration, declaration_of, place, refuse
 from services.compute.discovery import find_functions, version_of
 from services.compute.errors import RegistrationError
+from services.compute.guards import guarded_reader
 from services.compute.identity import Identity, canonical_fields
 from services.compute.lossless import inspect_model
 from services.compute.parameters import Call, read_signature
@@ -221,7 +222,7 @@ def _assemble(function: Callable[..., object], options: Declaration, name: str, 
         max_attempts=options.max_attempts,
         module=function.__module__,
         _identity=Identity(name, version),
-        _read=model.__pydantic_validator__.validate_json,
+        _read=guarded_reader(model),
         _write=parameter_writer(model, floats=found.floats),
         _write_data=json_writer(model.model_config.get("val_json_bytes", "utf8")),
         _call=signature.call,

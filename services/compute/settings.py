@@ -6,9 +6,10 @@ Built in each service's `__main__` or factory, never at import.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,6 +17,42 @@ class EnvironmentSettings(BaseSettings):
     """Base of all settings: read from the environment by the field's name in capitals; empty means unset."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", populate_by_name=True)
+
+
+def explain(error: Exception) -> str:
+    """Say what keeps a process from starting; of unusable settings, `NAME: message`, a line for each, and no value."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        own = problem.get("ctx", {}).get("error")  # what a validator here has said, without Pydantic's "Value error, "
+        message = problem["msg"] if own is None or problem["type"] != "value_error" else str(own)
+        variable = ".".join(map(str, problem["loc"])).upper()
+        lines.append(f"{variable}: {message}" if variable else message)
+    return "\n".join(lines)
+
+
+def check_redis_url(url: str) -> str:
+    """Return the URL of a Redis server as it is.
+
+    Raises:
+        ValueError: it is none, or holds a password, which the message does not repeat.
+    """
+    form = "is not of the form redis://host:port/0 (rediss:// for TLS, unix:///path for a socket)"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{form}: its host or port cannot be read") from None
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ValueError("holds a password, which logs and process lists would show: give it in REDIS_PASSWORD")
+    if parts.scheme == "unix":
+        usable = bool(parts.path)
+    else:
+        usable = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and port != 0
+    if not usable:
+        raise ValueError(form)
+    return url
 
 
 class RedisSettings(EnvironmentSettings):
@@ -30,6 +67,11 @@ class RedisSettings(EnvironmentSettings):
         description="Leads every key, as `{prefix}:`, so that stacks can share a server.",
     )
 
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, value: str) -> str:
+        return check_redis_url(value)
+
 
 class SchedulerSettings(EnvironmentSettings):
     """Where the Dask scheduler is, and the certificates to speak to it."""
@@ -43,6 +85,20 @@ class SchedulerSettings(EnvironmentSettings):
     )
     dask_tls_cert: Path | None = Field(None, description="Certificate of this process for Dask (PEM).")
     dask_tls_key: Path | None = Field(None, description="Private key of `DASK_TLS_CERT` (PEM).")
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> Self:
+        files = {
+            "DASK_TLS_CA": self.dask_tls_ca,
+            "DASK_TLS_CERT": self.dask_tls_cert,
+            "DASK_TLS_KEY": self.dask_tls_key,
+        }
+        missing = [name for name, file in files.items() if file is None]
+        if missing and len(missing) < len(files):
+            raise ValueError(
+                f"{', '.join(missing)}: not set, but all of {', '.join(files)} turn TLS on: set all or none"
+            )
+        return self
 
 
 class ComputeSettings(EnvironmentSettings):

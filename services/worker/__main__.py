@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from services.compute import log
-from services.compute.settings import LogSettings
+from services.compute.settings import LogSettings, explain
 from services.worker.exits import MISCONFIGURED
 from services.worker.machine import MachineUnknown, machine_name
 from services.worker.parent import die_with_parent
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         settings, logging_settings = WorkerSettings(), LogSettings()
     except ValueError as error:
-        print(f"worker: {error}", file=sys.stderr)
+        print(f"worker: {explain(error)}", file=sys.stderr)
         return MISCONFIGURED
     log.configure(logging_settings)
     try:

@@ -6,14 +6,20 @@ other, so that running code keeps its thread and a rejoined process still runs n
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from typing import Any
 
 from distributed.core import Status
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 from distributed.worker import Worker
+
+STRAY_S = 2.0
+"""Short children of an ended parent end by themselves in this time, and shall not cost a process."""
+CLIENT_CLOSE_S = 2.0
+"""What closing the process's own Dask client may take."""
 
 
 class TidegateWorker(Worker):
@@ -69,6 +75,40 @@ class TidegateWorker(Worker):
     def running_keys(self) -> set[str]:
         """Keys of all tasks that hold a thread here, seceded ones too."""
         return {str(task.key) for task in self.state.all_running_tasks}
+
+    def released_keys(self) -> set[str]:
+        """Keys of tasks that still hold a thread here although the scheduler has let go of them: nobody wants them."""
+        return {str(task.key) for task in self.state.all_running_tasks if task.state == "cancelled"}
+
+    async def let_go_of_children(self, parents: Collection[str]) -> None:
+        """Let the scheduler release what these tasks have put on the cluster, unless others here wait for theirs.
+
+        All tasks of a process share one Dask client, so it is theirs to close only when nobody else may need it.
+        """
+        waiting = {str(task.key) for task in self.state.long_running}
+        if self._client is not None and waiting <= set(parents):
+            client, self._client = self._client, None
+            await asyncio.to_thread(client.close, CLIENT_CLOSE_S)
+
+
+class Strays:
+    """Finds code that runs on although nobody wants its result: children whose parent was ended or has gone.
+
+    Args:
+        patience: seconds that such code may take to end by itself.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, patience: float = STRAY_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    def late(self, released: Collection[str]) -> set[str]:
+        """Which of the keys that are released now have been so for too long."""
+        now = self._clock()
+        self._since = {key: self._since.get(key, now) for key in released}
+        return {key for key, since in self._since.items() if now - since >= self._patience}
 
 
 def make_pool(threads: int, name: str) -> ThreadPoolExecutor:

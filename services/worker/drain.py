@@ -6,7 +6,7 @@
     4. `retire_workers(remove=True)`, which again moves what the last tasks left here, then close.
 
 A sole worker that holds data is refused, and asks again until its time is up. What still runs then goes back into the
-queue in Redis as the drain's fault. Code that runs on past its timeout is waited for by nobody.
+queue in Redis as the drain's fault. Nobody waits for code that runs on past its timeout, nor for its children.
 """
 
 from __future__ import annotations
@@ -78,19 +78,22 @@ class Drain:
 
     async def _wait(self, worker: TidegateWorker | None) -> bool:
         """Wait until nothing runs; False when the grace ended first."""
-        while self._busy(worker):
+        while await self._busy(worker):
             if self._clock() >= self._until:
                 return False
             await asyncio.sleep(POLL_S)
         return True
 
-    def _busy(self, worker: TidegateWorker | None) -> bool:
-        """Whether something still runs; sends back what came here meanwhile."""
+    async def _busy(self, worker: TidegateWorker | None) -> bool:
+        """Whether something still runs that somebody waits for; sends back what came here meanwhile."""
         running = bool(self._context.running())
         if worker is None or worker.status.name in GONE:
             return running
         worker.send_back_ready()
-        return running or bool(worker.running_keys() - self._context.abandoned())
+        abandoned = self._context.abandoned()
+        if abandoned and not running:
+            await worker.let_go_of_children(abandoned)
+        return running or bool(worker.running_keys() - abandoned - worker.released_keys())
 
     async def _store_the_rest(self) -> None:
         # The grace may be over, or Redis away: what is finished gets its chance all the same.

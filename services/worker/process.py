@@ -25,13 +25,13 @@ from services.compute.errors import RegistrationError
 from services.compute.registry import load_registry
 from services.compute.runner import Deadlines, Limits, RunnerContext, install
 from services.compute.security import security
-from services.compute.settings import ComputeSettings, LogSettings, RedisSettings, SchedulerSettings
+from services.compute.settings import ComputeSettings, LogSettings, RedisSettings, SchedulerSettings, explain
 from services.compute.store import Store
 from services.objects import open_object_store
 from services.worker import logs
 from services.worker.board import Board
 from services.worker.dask_config import WORKER
-from services.worker.dask_worker import TidegateWorker, lost_scheduler, make_pool
+from services.worker.dask_worker import Strays, TidegateWorker, lost_scheduler, make_pool
 from services.worker.drain import FLUSH_S, Drain
 from services.worker.exits import DRAINED, MISCONFIGURED, NO_SCHEDULER, REPLACE
 from services.worker.membership import Identity, Membership
@@ -40,6 +40,8 @@ from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
+LOOK_S = 0.5
+"""How often children without a parent are looked for."""
 LEAVE_S = FLUSH_S + 10.0
 """Beyond its grace a process may take this long to leave; then its supervisor kills it."""
 
@@ -137,7 +139,9 @@ class WorkerProcess:
                 self._status = NO_SCHEDULER
                 return None
             closed = asyncio.ensure_future(worker.finished())  # type: ignore[no-untyped-call]
+            strays = asyncio.ensure_future(self._watch_strays(worker))
             await asyncio.wait({closed, leave}, return_when=asyncio.FIRST_COMPLETED)
+            strays.cancel()
             if self._leave.is_set():
                 closed.cancel()
                 return worker
@@ -149,6 +153,16 @@ class WorkerProcess:
         if self._status == REPLACE:
             self._status = DRAINED
         self._begin_drain(self._settings.worker.worker_grace)
+
+    async def _watch_strays(self, worker: TidegateWorker) -> None:
+        """Replace this process when children run on in it for a parent that has ended."""
+        strays = Strays()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            late = strays.late(worker.released_keys() - self._context.bundles.keys())
+            if late:
+                log.warning("code runs on that nobody waits for", keys=sorted(late)[:10])
+                self._replace()
 
     def _overdue(self) -> None:
         """Code runs on past its timeout (called by the watch thread): leave when all else has ended."""
@@ -209,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         dask.config.set(WORKER)
         return asyncio.run(_main(settings, options))
     except (RegistrationError, ValueError, ImportError) as error:
-        print(f"worker {options.name} cannot start: {error}", file=sys.stderr)
+        print(f"worker {options.name} cannot start: {explain(error)}", file=sys.stderr)
         return MISCONFIGURED
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from services.compute.security import security
-from services.compute.settings import LogSettings, SchedulerSettings
+from services.compute.settings import LogSettings, SchedulerSettings, explain
 from services.worker import logs
 from services.worker.dask_config import SCHEDULER
 from services.worker.exits import MISCONFIGURED
@@ -81,7 +81,7 @@ def main() -> int:
     try:
         settings, cluster, logging_settings = SchedulerProcessSettings(), SchedulerSettings(), LogSettings()
     except ValueError as error:
-        print(f"scheduler: {error}", file=sys.stderr)
+        print(f"scheduler: {explain(error)}", file=sys.stderr)
         return MISCONFIGURED
     dask.config.set(SCHEDULER)
     logs.configure(logging_settings)

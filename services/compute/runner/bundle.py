@@ -120,6 +120,9 @@ class BundleRun:
     def _start(self, task_ids: list[str]) -> None:
         """Ask Redis for leave to run these members, again and again while it is away, for a bounded time."""
         context, computation = self.context, self.computation
+        if computation.max_attempts == 1:
+            # With the process go the outcomes that are not stored yet, and for these tasks that would be the end.
+            context.outbox.flush()
         give_up = context.clock() + START_FOR_S
         pause = 0.1
         while True:

@@ -122,7 +122,7 @@ class Outcomes:
         self, attempt: Attempt, computation: Computation, dispatch: str, error: BaseException
     ) -> Return | None:
         """Terms on which the task goes back into its queue; None when it has simply failed."""
-        charge, delay = Charge.ATTEMPT, None
+        charge, delay = Charge.RETRY, None
         if isinstance(error, Retry):
             delay = error.delay
         elif isinstance(error, ObjectStoreError):

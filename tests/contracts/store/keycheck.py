@@ -21,6 +21,7 @@ BOUNDED = {
     "durations": "one number per computation",
     "fence": "one number",
     "fleet": "one document",
+    "fleet:notes": "launches under way and machines that retire, at most some per machine",
 }
 """Keys that need no TTL, and why."""
 
@@ -28,8 +29,8 @@ LEASE = re.compile(r"lease:[a-z_-]+$")
 RECENT_MAX = 10_000
 FINAL = {"DONE", "FAILED", "CANCELLED"}
 IN_DASK = ("dispatch", "scheduler")
-RUNNING_ONLY = ("fence", "worker", "run", "call", "deadline", "started")
-WORK = ("dispatch", "scheduler", "worker", "run", "call", "deadline", "unheld")
+RUNNING_ONLY = ("fence", "worker", "run", "call", "deadline", "started", "mates")
+WORK = ("dispatch", "scheduler", "worker", "run", "call", "deadline", "mates", "unheld", "drains", "alone")
 
 
 def check(client: redis.Redis, prefix: str, forgotten: Collection[str] = ()) -> None:

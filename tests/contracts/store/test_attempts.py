@@ -91,6 +91,39 @@ def test_a_rerun_elsewhere_puts_a_begun_member_back(steps: Steps) -> None:
     assert begun(steps.start(taken.bundles[0].dispatch, ident(1), run="run-2")).attempts == 2
 
 
+def test_who_is_lost_among_others_goes_back_uncharged_once_and_alone(steps: Steps) -> None:
+    steps.learn(ms=0.01)
+    steps.submit(1, 2, 3)
+    (bundle,) = steps.take(threads=1).bundles
+    attempts = steps.start(bundle.dispatch, ident(1), ident(2))
+    lost = steps.start(bundle.dispatch, ident(1), ident(2), run="run-2", max_attempts=1)
+    assert [isinstance(each, Refused) and each.reason.value for each in lost] == ["requeued", "requeued"]
+    assert not any(steps.finish(each) for each in attempts if isinstance(each, Started))
+    for number in (1, 2):
+        record = steps.get(number)
+        assert (record.state, record.attempts, record.fence) == (State.PENDING, 0, None)
+
+    steps.submit(4)
+    steps.requeue(Charge.FREE, (3, bundle.dispatch))
+    taken = steps.take(threads=1)
+    assert sorted(len(each.task_ids) for each in taken.bundles) == [1, 1, 2]
+    dispatch = bundle_of(taken, 1).dispatch
+    assert begun(steps.start(dispatch, ident(1), max_attempts=1)).attempts == 1
+    assert refusal(steps.start(dispatch, ident(1), run="run-2", max_attempts=1)) == "failed"
+    steps.submit(1)
+    steps.requeue(Charge.FREE, (3, bundle_of(taken, 3).dispatch))
+    assert len(bundle_of(steps.take(threads=1), 1).task_ids) == 2, "asked for anew, it may travel with others again"
+
+
+def test_who_began_alone_pays_though_it_travelled_with_others(steps: Steps) -> None:
+    steps.learn(ms=0.01)
+    steps.submit(1, 2)
+    (bundle,) = steps.take(threads=1).bundles
+    begun(steps.start(bundle.dispatch, ident(1)))
+    assert refusal(steps.start(bundle.dispatch, ident(1), run="run-2", max_attempts=1)) == "failed"
+    begun(steps.start(bundle.dispatch, ident(2), run="run-2", max_attempts=1))
+
+
 def test_a_rerun_after_the_last_attempt_fails(steps: Steps) -> None:
     dispatch, _ = steps.running(1)
     assert refusal(steps.start(dispatch, ident(1), run="run-2", max_attempts=1)) == "failed"
@@ -162,6 +195,16 @@ def test_progress_is_kept_and_raises_the_revision(steps: Steps) -> None:
     assert steps.finish(attempt)
     assert not steps.store.progress(ident(1), attempt.fence, value)
     assert steps.get(1).record().progress == value
+
+
+def test_progress_of_a_superseded_attempt_is_refused(steps: Steps) -> None:
+    dispatch, old = steps.running(1)
+    steps.requeue(Charge.FREE, (1, dispatch))
+    new = begun(steps.start(steps.take().bundles[0].dispatch, ident(1)))
+    assert steps.store.progress(ident(1), new.fence, Progress(done=2))
+    before = steps.get(1)
+    assert not steps.store.progress(ident(1), old.fence, Progress(done=1))
+    assert steps.get(1).fields == before.fields
 
 
 def test_an_attempt_put_back_starts_without_the_old_progress(steps: Steps) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from services.compute.models import Priority, State, TaskError
 from services.compute.store import Charge, Handback
-from tests.contracts.store.steps import REASON, TTL, Steps, begun, ident, taken_numbers
+from tests.contracts.store.steps import REASON, TTL, Steps, begun, bundle_of, ident, taken_numbers
 
 
 @pytest.mark.parametrize("charge", list(Charge))
@@ -22,7 +22,9 @@ def test_what_had_not_begun_never_pays(steps: Steps, charge: Charge) -> None:
     assert taken_numbers(steps.take()) == [1]
 
 
-@pytest.mark.parametrize(("charge", "attempts"), [(Charge.FREE, 0), (Charge.DRAIN, 0), (Charge.ATTEMPT, 1)])
+@pytest.mark.parametrize(
+    ("charge", "attempts"), [(Charge.FREE, 0), (Charge.DRAIN, 0), (Charge.ATTEMPT, 1), (Charge.RETRY, 1)]
+)
 def test_what_had_begun_pays(steps: Steps, charge: Charge, attempts: int) -> None:
     dispatch, attempt = steps.running(1)
     assert steps.requeue(charge, (1, dispatch)) == [State.PENDING]
@@ -37,6 +39,22 @@ def test_the_last_attempt_ends_in_its_reason(steps: Steps) -> None:
     record = steps.get(1)
     assert TaskError.model_validate_json(record.error or b"") == REASON
     assert record.finished_ms is not None
+
+
+@pytest.mark.parametrize(("charge", "attempts"), [(Charge.ATTEMPT, 0), (Charge.RETRY, 1)])
+def test_a_lost_worker_charges_nobody_who_began_among_others(steps: Steps, charge: Charge, attempts: int) -> None:
+    steps.learn(ms=0.01)
+    steps.submit(1, 2, 3)
+    (bundle,) = steps.take(threads=1).bundles
+    steps.start(bundle.dispatch, ident(1), ident(2))
+    assert steps.requeue(charge, (1, bundle.dispatch), (2, bundle.dispatch), max_attempts=2) == [State.PENDING] * 2
+    assert [steps.get(number).attempts for number in (1, 2)] == [attempts] * 2
+    steps.requeue(Charge.FREE, (3, bundle.dispatch))
+    taken = steps.take(threads=1)
+    assert [len(each.task_ids) for each in taken.bundles] == [1, 1, 1]
+    dispatch = bundle_of(taken, 1).dispatch
+    begun(steps.start(dispatch, ident(1)))
+    assert steps.requeue(charge, (1, dispatch), max_attempts=1) == [State.FAILED], "the next loss is its own"
 
 
 def test_twenty_drains_are_free_and_the_next_counts(steps: Steps) -> None:

@@ -14,9 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import dask.array
 import numpy as np
 import pandas as pd
 import pytest
+from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
@@ -239,6 +241,20 @@ def test_what_has_no_json_form(kind: Any, make: Callable[[], Any], problem: str)
     assert len(str(caught.value)) < 1500
 
 
+COLLECTIONS: list[tuple[Any, Callable[[], Any]]] = [
+    (tuple[float, float], lambda: (dask.array.ones(2).sum(), 1.0)),
+    (dict[str, Any], lambda: {"a": [delayed(int)(1)]}),
+    (Any, lambda: delayed(int)(1)),
+    (Fit, lambda: Fit.model_construct(slope=delayed(float)(1))),
+]
+
+
+@pytest.mark.parametrize(("kind", "make"), COLLECTIONS, ids=str)
+def test_collections_inside_a_result_are_explained(kind: Any, make: Callable[[], Any]) -> None:
+    with pytest.raises(CodecError, match=r"Dask collection .*: return one collection, or dask\.delayed\(\.\.\.\) of"):
+        codec.encode(make(), adapter(kind))
+
+
 @given(st.lists(st.floats()), st.floats())
 @settings(deadline=None)
 def test_floats_survive_the_round_trip(values: list[float], slope: float) -> None:
@@ -278,7 +294,7 @@ def test_the_result_is_left_as_it_was() -> None:
     assert isinstance(frozen.values, np.ndarray)
 
 
-def test_constraints_do_not_matter_for_results() -> None:
+def test_a_result_within_its_constraints() -> None:
     assert encode(5, Annotated[int, Field(ge=0)]) == 5
 
 

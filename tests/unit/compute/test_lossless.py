@@ -22,6 +22,8 @@ from pydantic import (
     AliasChoices,
     AnyUrl,
     Base64Bytes,
+    Base64Str,
+    Base64UrlBytes,
     BaseModel,
     ByteSize,
     ConfigDict,
@@ -139,15 +141,15 @@ FINE: list[tuple[Any, list[Any]]] = [
     (complex, ["1+2j"]),
     (str, ["", "\x00é😀"]),
     (bytes, ["AP8="]),
-    (Base64Bytes, ["AQI="]),
+    (Base64Str, ["AQI="]),
     (None, [None]),
     (int | None, [None, 1]),
     (int | float | bool | str | None, [1, 1.0, True, "1", None, "x"]),
     (float | Literal["auto"], ["auto", 1.5, "NaN"]),
-    (dt.datetime | None, ["2020-01-01T00:00:00.123456+02:00", "2020-01-01T00:00:00", 0]),
+    (dt.datetime | None, ["2020-01-01T00:00:00.123456+02:00", "2020-01-01T00:00:00"]),
     (dt.date, ["2020-01-01"]),
     (dt.time, ["12:00:00.000001"]),
-    (dt.timedelta, ["P1DT0.000001S", "-P9999DT1S", 1.5]),
+    (dt.timedelta, ["P1DT0.000001S", "-P9999DT1S"]),
     (Decimal, ["1.50", 1, "1E+5"]),
     (uuid.UUID, ["00000000-0000-0000-0000-000000000001"]),
     (Path, ["/a/b", "a"]),
@@ -297,6 +299,8 @@ TAGGED: Any = Annotated[Annotated[Excluding, Tag("a")] | Annotated[Cat, Tag("b")
         (Iterable[int], "'x' is type 'generator'"),
         (re.Pattern[str], "'x'"),
         (ImportString, "'x'"),
+        (Base64Bytes, "'x' would be decoded twice.*Cure: use bytes"),
+        (list[Base64UrlBytes], "'x\\[\\]' would be decoded twice"),
         (SecretStr, "'x' is a secret"),
         (SecretBytes, "'x' is a secret"),
         (Secret[int], "'x' is a secret"),
@@ -347,6 +351,14 @@ def test_types_that_lose_information(kind: Any, problem: str) -> None:
 def test_models_that_lose_information(model: type[BaseModel], problem: str) -> None:
     with pytest.raises(RegistrationError, match=problem):
         serve_model(model)
+
+
+def test_encoded_bytes_are_fine_where_bytes_are_text() -> None:
+    class Encoded(BaseModel):
+        x: Base64Bytes
+
+    made = serve_model(Encoded)
+    assert made.validate_json(made.dump(made.validate_json(b'{"x": "AQI="}'))) == Encoded(x=b"AQI=")
 
 
 def test_defaults_in_a_signature_are_validated() -> None:

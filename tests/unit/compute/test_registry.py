@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,14 +145,44 @@ def test_validate_and_validate_json_agree() -> None:
 def test_schemas() -> None:
     made = register(power)
     schema = made.parameters_schema()
-    assert schema["properties"]["base"] == {"description": "The base", "title": "Base", "type": "number"}
+    three = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
+    base = {"description": "The base", "title": "Base", "anyOf": [{"type": "number"}, three]}
+    assert schema["properties"]["base"] == base
     assert schema["required"] == ["base"]
     assert "copy" in schema["properties"]
-    number, strings = made.result_schema()["anyOf"]
-    assert number == {"type": "number"}
-    assert strings["enum"] == ["NaN", "Infinity", "-Infinity"]
+    assert made.result_schema()["anyOf"] == [{"type": "number"}, three]
     schema.clear()
     assert made.parameters_schema()
+
+
+def test_a_schema_lists_the_strings_that_pass() -> None:
+    def numbers(
+        least: Annotated[float, Field(ge=0)],
+        both: Annotated[float, Field(ge=0, lt=1)],
+        finite: Annotated[float, Field(allow_inf_nan=False)],
+        strict: Annotated[float, Field(strict=True)],
+        exact: Decimal,
+    ) -> Annotated[float, Field(ge=0)]:
+        return 0
+
+    numbers.__annotations__ = {name: eval(text) for name, text in numbers.__annotations__.items()}
+    made = register(computation(numbers))
+    found = made.parameters_schema()["properties"]
+    assert found["least"]["anyOf"] == [{"type": "number", "minimum": 0}, {"type": "string", "enum": ["Infinity"]}]
+    assert {found[name]["type"] for name in ("both", "finite", "strict")} == {"number"}
+    assert found["exact"]["anyOf"] == [{"type": "number"}, {"type": "string"}]
+    assert made.result_schema()["anyOf"][1]["enum"] == ["NaN", "Infinity", "-Infinity"]
+
+
+def test_sets_are_lists_that_may_say_a_thing_twice() -> None:
+    @computation
+    def sets(*, labels: set[int], frozen: frozenset[int] = frozenset()) -> set[int]:
+        return labels
+
+    made = register(sets)
+    assert made.dump(made.validate({"labels": [1, 1]})) == b'{"labels":[1],"frozen":[]}'
+    assert "uniqueItems" not in json.dumps(made.parameters_schema())
+    assert made.result_schema()["uniqueItems"] is True
 
 
 def test_a_registry_is_a_mapping_by_name() -> None:
@@ -374,7 +405,8 @@ NAMED = (
             {"__init__": "", "a": SAME, "b": SAME},
             r"b.py:4, same: the name 'same' is taken by .*a.py:4, same. Cure: give",
         ),
-        ({"__init__": TWICE}, r"__init__.py:10, same: 'same' is defined twice in this file, first in line 5"),
+        ({"__init__": TWICE}, r"__init__.py:4, same: another 'same' in line 10 hides it. Cure: give"),
+        ({"__init__": "", "bad": "import sys\nsys.exit('no')\n"}, r"bad.py:2: module acme.bad ends the process.*no"),
         ({"__init__": SAME + NAMED}, r"b: the name 'same' is taken by .*__init__.py:4, same"),
         ({"__init__": GOOD.format(name="Upper")}, r"__init__.py:4, Upper: 'Upper' is no name"),
     ],

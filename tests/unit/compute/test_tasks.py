@@ -117,7 +117,7 @@ def test_pi_is_the_same_on_a_cluster(reports: list[tuple[float, float | None]]) 
     from distributed import Client
 
     with Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", set_as_default=False
     ) as client:
         # With one thread the parent must make room for its children.
         spread = client.submit(monte_carlo_pi, 10_500, 3, pure=False).result(timeout=60)
@@ -145,7 +145,7 @@ def test_a_cancelled_pi_takes_its_children_along() -> None:
         return "went on"
 
     with Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", set_as_default=False
     ) as client:
         assert client.submit(run, pure=False).result(timeout=60) == "stopped after 1"
 

@@ -39,12 +39,12 @@ end
 
 -- Ends a task's stay in Dask and its present attempt; the fields that tell of a finished one are the caller's.
 local function detach(id, key, ...)
-  redis.call('HDEL', key, 'dispatch', 'scheduler', 'worker', 'run', 'call', 'deadline', 'unheld', 'drains', ...)
+  redis.call('HDEL', key, 'dispatch', 'scheduler', 'worker', 'run', 'call', 'deadline', 'mates', 'unheld', 'drains', ...)
   redis.call('ZREM', FLIGHT, id)
 end
 
 local function close(id, key, state, revision, ttl, ...)
-  detach(id, key, 'lane')
+  detach(id, key, 'lane', 'alone')
   redis.call('HSET', key, 'state', state, 'revision', revision, 'finished', NOW, 'expires', NOW + ttl, ...)
   redis.call('PEXPIRE', key, ttl)
   note(id, revision, state)
@@ -53,6 +53,15 @@ end
 local function enqueue(id, key, lane)
   redis.call('LPUSH', QUEUES[lane], id)
   redis.call('HSET', key, 'queued', lane)
+end
+
+-- Whether a lost worker costs this task nothing: it was started together with others, so its code may never have run
+-- and any of them may be at fault. That holds once, since from then on the task travels alone.
+local function spare(key)
+  local known = redis.call('HMGET', key, 'mates', 'alone')
+  if known[2] or (tonumber(known[1]) or 1) < 2 then return false end
+  redis.call('HSET', key, 'alone', 1)
+  return true
 end
 
 -- Back to the head of its queue, or to the delayed set; `drains` survives what `detach` removes.

@@ -12,7 +12,7 @@ local function give_back(id, key, known)
     put_back(id, key, revision, attempts, drains, charge == 'attempt' and 0 or delay, lane)
     return 'PENDING'
   end
-  local pays = charge == 'attempt'
+  local pays = charge == 'retry' or charge == 'attempt' and not spare(key)
   if charge == 'drain' then
     drains = drains + 1
     pays = drains > DRAINS

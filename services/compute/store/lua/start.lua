@@ -3,6 +3,8 @@
 local dispatch, worker, run, call = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local timeout, max_attempts, ttl, check_after = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local GRACE = 500  -- the worker's own watch comes first
+local FIRST = 9
+local mates = #ARGV - FIRST + 1
 
 beyond_memory()
 -- The clock keeps fences rising also when a failover has lost the counter's last values.
@@ -13,16 +15,18 @@ local function begin(id, key, known)
   fence = fence + 1
   local attempts, revision, deadline = (tonumber(known[4]) or 0) + 1, known[5] + 1, NOW + timeout
   redis.call('HSET', key, 'state', 'RUNNING', 'revision', revision, 'attempts', attempts, 'fence', whole(fence),
-    'started', NOW, 'worker', worker, 'run', run, 'call', call, 'deadline', deadline)
+    'started', NOW, 'worker', worker, 'run', run, 'call', call, 'deadline', deadline, 'mates', mates)
   redis.call('ZADD', FLIGHT, 'XX', math.min(deadline + GRACE, NOW + check_after), id)
   note(id, revision, 'RUNNING')
   return {whole(fence), attempts, known[6], whole(deadline)}
 end
 
--- Dask runs the key of a dead worker again: the attempt that had begun there has been counted.
+-- Dask runs the key of a dead worker again. An attempt that began there counts, unless others began with it.
 local function lost(id, key, known)
   local attempts, revision = tonumber(known[4]) or 0, known[5] + 1
-  if attempts >= max_attempts then
+  if spare(key) then
+    attempts = attempts - 1
+  elseif attempts >= max_attempts then
     close(id, key, 'FAILED', revision, ttl, 'error', cjson.encode({type = 'worker_lost', message =
       'worker ' .. (known[10] or 'unknown') .. ' was lost while it ran attempt ' .. attempts .. ' of ' .. max_attempts}))
     return 'failed'
@@ -31,7 +35,7 @@ local function lost(id, key, known)
   return 'requeued'
 end
 
-for at = 9, #ARGV do
+for at = FIRST, #ARGV do
   local id = ARGV[at]
   local key = key_of(id)
   local known = redis.call('HMGET', key, 'state', 'dispatch', 'run', 'attempts', 'revision', 'parameters', 'call',

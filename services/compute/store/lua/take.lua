@@ -78,7 +78,8 @@ end
 -- One entry that was popped; false if it has to go back, while its computation's duration is being measured.
 local function pop(id, lane)
   local key = key_of(id)
-  local known = redis.call('HMGET', key, 'state', 'dispatch', 'queued', 'version', 'attempts', 'drains', 'unheld', 'revision')
+  local known = redis.call('HMGET', key, 'state', 'dispatch', 'queued', 'version', 'attempts', 'drains', 'unheld',
+    'revision', 'alone')
   if known[3] ~= lane then return true end  -- a stale entry
   if known[1] ~= 'PENDING' or known[2] then
     redis.call('HDEL', key, 'queued')
@@ -93,7 +94,8 @@ local function pop(id, lane)
   local duration = duration_of(name)
   if not duration then return false end
   redis.call('HDEL', key, 'queued', 'unheld')
-  group(id, name, version, lane, duration, (tonumber(known[5]) or 0) > 0 or (tonumber(known[6]) or 0) > 0)
+  local alone = known[9] or (tonumber(known[5]) or 0) > 0 or (tonumber(known[6]) or 0) > 0
+  group(id, name, version, lane, duration, alone)
   room = room - 1
   return true
 end

@@ -110,7 +110,7 @@ def test_retry_goes_back_as_a_charged_attempt(store: FakeStore) -> None:
     with runner(store, known):
         run(known, ids(1))
     ((_, charge, delay, reason),) = store.returned
-    assert charge is Charge.ATTEMPT
+    assert charge is Charge.RETRY
     assert 3000 <= delay <= 3300
     assert reason.message == "the instrument is busy"
 
@@ -325,6 +325,39 @@ def test_the_same_bundle_sent_again_waits_for_the_first_run(store: FakeStore) ->
         run(known, ids(1))
         assert ids(1)[0] in store.finished
     assert ran == [1]
+
+
+def test_with_one_attempt_what_ended_is_stored_before_others_start(store: FakeStore) -> None:
+    unsaved: list[int] = []
+
+    def double() -> None:
+        unsaved.append(len(store.running))
+        time.sleep(0.012)
+
+    known = make(double, max_attempts=1)
+    with runner(store, known):
+        run(known, ids(5))
+    assert unsaved == [1] * 5
+
+
+def test_who_swallows_exceptions_is_stopped_all_the_same(store: FakeStore) -> None:
+    went_on: list[int] = []
+
+    def double() -> None:
+        store.running.clear()  # as `cancel` does
+        for n in range(100):
+            try:
+                report_progress(n)
+            except Exception:
+                went_on.append(n)
+            time.sleep(0.06)
+            went_on.append(n)
+
+    known = make(double)
+    with runner(store, known):
+        run(known, ids(1))
+    assert len(went_on) <= 2
+    assert not store.finished
 
 
 def test_start_waits_for_redis(store: FakeStore) -> None:
