@@ -7,16 +7,18 @@ BIN := $(VENV)/bin
 # Targets run with the environment's programs first on PATH, as if it were activated.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONHOME
+# PYTHONPATH leads to users' own computations; what builds and fills the environment must not see it.
+CLEAN := env -u PYTHONPATH
 
 # The first interpreter that starts, is new enough and can make environments; `make PYTHON=... up` chooses another.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell unset PYTHONPATH; for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c '$(SUITABLE)' >/dev/null 2>&1 && echo "$$python" && break; done)
 
 # The developers' environment has all that the local stack needs: where it is there, `make up` uses it.
 RUNTIME := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.local)
-UV := $(BIN)/uv --no-progress
+UV := $(CLEAN) $(BIN)/uv --no-progress
 INSTALL_PROJECT := $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 
 .PHONY: help
@@ -60,11 +62,11 @@ bench: $(VENV)/.dev ## measure, and write the table to bench/README.md
 
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'Tidegate needs Python 3.11 or later with its venv module: install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
-	@'$(PYTHON)' -c '$(SUITABLE)' || { echo '$(PYTHON) is not a Python 3.11 or later with venv and ensurepip: set PYTHON to one that is' >&2; exit 1; }
-	'$(PYTHON)' -m venv $(VENV)
+	@$(CLEAN) '$(PYTHON)' -c '$(SUITABLE)' || { echo '$(PYTHON) is not a Python 3.11 or later with venv and ensurepip: set PYTHON to one that is' >&2; exit 1; }
+	$(CLEAN) '$(PYTHON)' -m venv $(VENV)
 
 $(BIN)/uv: | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
+	$(CLEAN) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
 
 $(VENV)/.dev $(VENV)/.local: $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/uv
 	$(UV) pip sync --quiet --require-hashes $<
@@ -73,7 +75,8 @@ $(VENV)/.dev $(VENV)/.local: $(VENV)/.%: requirements/%.txt pyproject.toml | $(B
 
 # ---- locks ----
 
-# One lock for each thing that is installed somewhere; dev is the superset, so that all agree on each version.
+# One lock for each thing that is installed somewhere. All are held to the versions of dev, which has what every service
+# needs, so that they agree; what only infra needs is in infra alone.
 LOCKS := uv local api autoscaler worker infra
 LOCK_local := --extra local --group build
 LOCK_api := --extra api --extra s3

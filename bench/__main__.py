@@ -1,7 +1,7 @@
 """`python -m bench`: measure every figure beside its reference and write the table to `bench/README.md`.
 
 One API process, one worker process with two threads, Valkey and the scheduler, all on this machine; the sides of each
-figure take turns, medians over the rounds. The numbers are of the machine that ran it; the ratios are what to compare.
+figure take turns, and so does who is first. The numbers are of the machine that ran it; the ratios are what to compare.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,32 +21,58 @@ from statistics import median
 
 import uvloop
 
-from bench.figures import FIGURES, Round, Target
+from bench.figures import FIGURES, Measured, Target
 from bench.stack import running
 
 README = Path(__file__).with_name("README.md")
 MARK = "<!-- results -->"
 
 
+@dataclass(frozen=True)
+class Round:
+    """Both sides of one figure, measured one right after the other."""
+
+    ours: Measured
+    reference: Measured
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the reference's."""
+        return self.ours.value / self.reference.value
+
+
+async def _round(target: Target, name: str, *, reference_first: bool) -> Round:
+    figure = FIGURES[name]
+    if reference_first:
+        reference = await figure.reference(target)
+        return Round(await figure.ours(target), reference)
+    return Round(await figure.ours(target), await figure.reference(target))
+
+
 async def _measure(target: Target, names: list[str], rounds: int) -> dict[str, list[Round]]:
     results: dict[str, list[Round]] = {name: [] for name in names}
     for name in names:
-        await FIGURES[name][0](target)  # not counted: connections, learned durations, imports
+        await _round(target, name, reference_first=False)  # not counted: connections, learned durations, imports
     for turn in range(rounds):
         for name in names:
-            result = await FIGURES[name][0](target)
-            results[name].append(result)
-            print(f"round {turn + 1}: {name}: {result.ours:,.1f} beside {result.reference:,.1f}", flush=True)
+            found = await _round(target, name, reference_first=turn % 2 == 1)
+            results[name].append(found)
+            print(f"round {turn + 1}: {name}: {found.ours.value:,.1f} beside {found.reference.value:,.1f}", flush=True)
     return results
 
 
 def _table(results: dict[str, list[Round]]) -> str:
-    lines = ["| figure | Tidegate | reference | | ratio |", "|---|---|---|---|---|"]
+    lines = ["| figure | Tidegate | reference | | ratio | of the rounds |", "|---|---|---|---|---|---|"]
     for name, rounds in results.items():
-        _, ours_unit, reference_unit = FIGURES[name]
-        ours, reference = median(r.ours for r in rounds), median(r.reference for r in rounds)
-        ratio = median(r.ours / r.reference for r in rounds)
-        lines.append(f"| {ours_unit} | {ours:,.1f} | {reference:,.1f} | {reference_unit} | {ratio:.2f} |")
+        figure, ratios = FIGURES[name], [each.ratio for each in rounds]
+        ours, reference = median(each.ours.value for each in rounds), median(each.reference.value for each in rounds)
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        lines.append(
+            f"| {figure.what} | {ours:,.1f} | {reference:,.1f} | {figure.beside} | {median(ratios):.2f} | {spread} |"
+        )
+        parts = [each.ours.part for each in rounds if each.ours.part is not None]
+        if parts:
+            lines.append(f"| – {figure.part} | {median(parts):,.1f} | | | | |")
     return "\n".join(lines)
 
 
@@ -61,21 +89,22 @@ def _conditions(rounds: int, load: float) -> str:
     )
 
 
-def main() -> int:
-    """Run the bench; with `--write`, put the table into `bench/README.md`."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the bench; when every figure was measured, put the table into `bench/README.md`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], help="which figures (default: all)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
-    arguments = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default: 5)")
+    parser.add_argument("--no-write", action="store_true", help="only print the table, as with some figures alone")
+    arguments = parser.parse_args(argv)
+    names = list(dict.fromkeys(arguments.figures)) or list(FIGURES)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder, running(Path(folder)) as target:
-        results = uvloop.run(_measure(target, arguments.figures or list(FIGURES), arguments.rounds))
+        results = uvloop.run(_measure(target, names, arguments.rounds))
     text = f"{_conditions(arguments.rounds, load)}\n\n{_table(results)}\n"
     print("\n" + text)
-    if arguments.write:
-        head = README.read_text().split(MARK)[0]
-        README.write_text(f"{head}{MARK}\n\n{text}")
+    if set(names) == set(FIGURES) and not arguments.no_write:
+        head = README.read_text(encoding="utf-8").split(MARK)[0]
+        README.write_text(f"{head}{MARK}\n\n{text}", encoding="utf-8")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The figures, each a function of a running stack: what was measured and what it is held against.
+"""The figures, each with two sides: what Tidegate does, and what it is held against.
 
-Every function measures one round of both sides; `__main__` interleaves the rounds and takes medians, so that noise of a
-shared machine falls on both.
+A side measures itself once on a running stack. `__main__` lets the two take turns, so that noise of a shared machine
+falls on both, and takes medians.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from typing import Any
 import httpx
 from distributed import Client
 
+from bench.computations import trivial
 from bench.load import load, render
+from services.compute.registry import register
 
 CREATE = "/api/v1/computations/trivial/tasks"
 CONNECTIONS = 32
+SINGLES = 4000
+_computation = register(trivial)
 _seeds = itertools.count(int(time.time()) % 1_000_000 * 1000)
 
 
@@ -35,11 +39,25 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Round:
-    """One round of one figure, both sides in the same unit."""
+class Measured:
+    """What one side came to; `part` is a second number of interest in the same unit."""
 
-    ours: float
-    reference: float
+    value: float
+    part: float | None = None
+
+
+Side = Callable[[Target], Awaitable[Measured]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: both sides, and what each of them measures; `part` says what the second number of ours is."""
+
+    ours: Side
+    reference: Side
+    what: str
+    beside: str
+    part: str | None = None
 
 
 def _trivial(n: int) -> int:
@@ -53,42 +71,43 @@ async def _checked(port: int, requests: list[bytes], count: int, connections: in
     return result.rate
 
 
-async def hits(target: Target) -> Round:
-    """POSTs a second of 1,000 distinct computed tasks, beside a bare FastAPI endpoint with the same model."""
-    bodies = [b'{"n":%d}' % n for n in range(1000)]
+async def hits(target: Target) -> Measured:
+    """POSTs a second of 1,000 distinct computed tasks."""
     await _warm(target.api)
-    ours = await _checked(target.api, [render("POST", CREATE, body) for body in bodies], 8000, CONNECTIONS, {200})
-    bare = await _checked(target.bare, [render("POST", "/trivial", body) for body in bodies], 8000, CONNECTIONS, {200})
-    return Round(ours, bare)
+    requests = [render("POST", CREATE, b'{"n":%d}' % n) for n in range(1000)]
+    return Measured(await _checked(target.api, requests, 8000, CONNECTIONS, {200}))
+
+
+async def bare_hits(target: Target) -> Measured:
+    """The same load on a bare FastAPI endpoint with the same model."""
+    requests = [render("POST", "/trivial", b'{"n":%d}' % n) for n in range(1000)]
+    return Measured(await _checked(target.bare, requests, 8000, CONNECTIONS, {200}))
 
 
 async def _warm(port: int) -> None:
-    body = json.dumps({"parameters": [{"n": n} for n in range(1000)]}).encode()
-    await _batch_done(port, [body])
+    await _batch_done(port, json.dumps({"parameters": [{"n": n} for n in range(1000)]}).encode())
 
 
-async def batches(target: Target) -> Round:
-    """Distinct trivial tasks a second, first byte sent to all DONE, beside `Client.map` and gather."""
+async def batches(target: Target) -> Measured:
+    """Distinct trivial tasks a second, first byte sent to all DONE."""
     seed = next(_seeds)
     body = json.dumps({"parameters": [{"n": n, "seed": seed} for n in range(10_000)]}).encode()
     start = time.perf_counter()
-    await _batch_done(target.api, [body])
-    ours = 10_000 / (time.perf_counter() - start)
+    await _batch_done(target.api, body)
+    return Measured(10_000 / (time.perf_counter() - start))
 
+
+async def mapped(target: Target) -> Measured:
+    """As many by `Client.map` and gather."""
     async with Client(target.scheduler, asynchronous=True, set_as_default=False) as client:
         start = time.perf_counter()
-        futures = client.map(_trivial, range(10_000), pure=False)
-        await client.gather(futures)
-        reference = 10_000 / (time.perf_counter() - start)
-    return Round(ours, reference)
+        await client.gather(client.map(_trivial, range(10_000), pure=False))
+        return Measured(10_000 / (time.perf_counter() - start))
 
 
-async def _batch_done(port: int, bodies: list[bytes]) -> None:
-    ids: list[str] = []
-    for body in bodies:
-        answer = await _post(port, "/api/v1/computations/trivial/batches", body)
-        ids += [item["task_id"] for item in answer["items"]]
-    await _all_done(port, ids)
+async def _batch_done(port: int, body: bytes) -> None:
+    answer = await _post(port, "/api/v1/computations/trivial/batches", body)
+    await _all_done(port, [item["task_id"] for item in answer["items"]])
 
 
 async def _all_done(port: int, ids: list[str]) -> None:
@@ -114,44 +133,70 @@ async def _post(port: int, path: str, body: bytes, prefer: str | None = None) ->
     return found
 
 
-async def singles(target: Target) -> Round:
-    """Distinct single POSTs a second from 32 connections to all DONE; the reference is what was accepted a second."""
+async def singles(target: Target) -> Measured:
+    """Distinct single POSTs a second from 32 connections to all DONE, and of these the accepted a second."""
     seed = next(_seeds)
-    bodies = [b'{"n":%d,"seed":%d}' % (n, seed) for n in range(4000)]
+    bodies = [b'{"n":%d,"seed":%d}' % (n, seed) for n in range(SINGLES)]
+    requests = [render("POST", CREATE, body) for body in bodies]
+    ids = [_computation.identify(_computation.validate_json(body)) for body in bodies]
     start = time.perf_counter()
-    accepted = await _checked(
-        target.api, [render("POST", CREATE, body) for body in bodies], 4000, CONNECTIONS, {200, 202}
-    )
-    await _batch_done(target.api, [json.dumps({"parameters": [json.loads(body) for body in bodies]}).encode()])
-    return Round(4000 / (time.perf_counter() - start), accepted)
+    accepted = await _checked(target.api, requests, SINGLES, CONNECTIONS, {200, 202})
+    await _all_done(target.api, ids)
+    return Measured(SINGLES / (time.perf_counter() - start), accepted)
 
 
-async def latency(target: Target) -> Round:
-    """Milliseconds of one task on an idle system by `Prefer: wait`, beside an untuned `submit().result()`."""
-    ours, reference = [], []
+async def submitted(target: Target) -> Measured:
+    """As many by `client.submit`, in a plain loop that waits for nothing, then gather."""
+    async with Client(target.scheduler, asynchronous=True, set_as_default=False) as client:
+        start = time.perf_counter()
+        futures = [client.submit(_trivial, n, pure=False) for n in range(SINGLES)]
+        await client.gather(futures)
+        return Measured(SINGLES / (time.perf_counter() - start))
+
+
+async def latency(target: Target) -> Measured:
+    """Milliseconds of one task at a time on an idle system by `Prefer: wait`."""
+    found = []
+    for _ in range(40):
+        request = render("POST", CREATE, b'{"n":1,"seed":%d}' % next(_seeds), {"Prefer": "wait=10"})
+        await asyncio.sleep(0.02)
+        result = await load(target.api, [request], count=1, connections=1)
+        if result.statuses != {200: 1}:
+            raise RuntimeError(f"no result in time: {result.statuses}")
+        found.append(result.latencies[0] * 1000)
+    return Measured(median(found))
+
+
+async def awaited(target: Target) -> Measured:
+    """Milliseconds of one `submit` and its result from an untuned client."""
+    found = []
     async with Client(target.scheduler, asynchronous=True, set_as_default=False) as client:
         for _ in range(40):
-            body = b'{"n":1,"seed":%d}' % next(_seeds)
-            await asyncio.sleep(0.02)
-            result = await load(
-                target.api, [render("POST", CREATE, body, {"Prefer": "wait=10"})], count=1, connections=1
-            )
-            if result.statuses != {200: 1}:
-                raise RuntimeError(f"no result in time: {result.statuses}")
-            ours.append(result.latencies[0] * 1000)
             await asyncio.sleep(0.02)
             start = time.perf_counter()
             await client.submit(_trivial, next(_seeds), pure=False)
-            reference.append((time.perf_counter() - start) * 1000)
-    return Round(median(ours), median(reference))
+            found.append((time.perf_counter() - start) * 1000)
+    return Measured(median(found))
 
 
-FIGURES: dict[str, tuple[Callable[[Target], Awaitable[Round]], str, str]] = {
-    "hits": (hits, "POST of a computed task, 32 connections (1/s)", "bare FastAPI (1/s)"),
-    "batches": (batches, "10,000 distinct tasks by the batch route, to all DONE (1/s)", "`Client.map` + gather (1/s)"),
-    "singles": (singles, "4,000 distinct single POSTs, 32 connections, to all DONE (1/s)", "of these accepted (1/s)"),
-    "latency": (
+FIGURES: dict[str, Figure] = {
+    "hits": Figure(hits, bare_hits, "POST of a computed task, 32 connections (1/s)", "bare FastAPI (1/s)"),
+    "batches": Figure(
+        batches,
+        mapped,
+        "10,000 distinct tasks by the batch route, to all DONE (1/s)",
+        "`Client.map` + gather (1/s)",
+    ),
+    "singles": Figure(
+        singles,
+        submitted,
+        "4,000 distinct single POSTs, 32 connections, to all DONE (1/s)",
+        "4,000 `client.submit` + gather (1/s)",
+        "of these accepted (1/s)",
+    ),
+    "latency": Figure(
         latency,
+        awaited,
         "one task on an idle system, POST to result by `Prefer: wait` (ms)",
         "untuned `submit().result()` (ms)",
     ),

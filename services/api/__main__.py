@@ -13,12 +13,12 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from services.api.app import create_app
 from services.api.settings import ApiSettings
 from services.compute import log
 from services.compute.errors import TidegateError
+from services.compute.settings import explain
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of common load balancers (60 s), or they meet connections closed under their hands."""
@@ -59,8 +59,8 @@ def main() -> None:
         settings = ApiSettings()
         log.configure(settings)
         app = create_app(settings)
-    except (TidegateError, ValidationError, ValueError) as error:
-        sys.exit(f"the API cannot start: {error}")
+    except (TidegateError, ValueError) as error:
+        sys.exit(f"the API cannot start: {explain(error)}")
     config = uvicorn.Config(
         app,
         host=settings.api_host,

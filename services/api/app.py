@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from services.api.access_log import AccessLog
 from services.api.context import API, Context
+from services.api.cors import Cors
 from services.api.docs import Components
 from services.api.errors import install_handlers
 from services.api.metrics import Metrics, TaskLatencies
@@ -37,8 +38,6 @@ _TAGS = [
     {"name": "tasks", "description": "What was asked for"},
     {"name": "operations", "description": "The service itself"},
 ]
-_EXPOSED = ["ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID"]
-_ACCEPTED = ["Cache-Control", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-ID"]
 
 
 def create_app(
@@ -84,15 +83,8 @@ def create_app(
         access_log=access_log,
         requests_max=settings.requests_max,
         root_path=settings.root_path,
+        around=partial(Cors, origins=settings.origins) if settings.origins else None,
     )
-    if settings.origins:  # the outermost, so that every answer has its headers
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=_ACCEPTED,
-            expose_headers=_EXPOSED,
-        )
     return app
 
 

@@ -25,6 +25,8 @@ from services.compute.store.types import Bundle, Charge, Depth, Handback, Taken
 TAKE_MAX = 1000
 """Tasks in one take, at most: Redis is busy with so many for some 10 ms."""
 GIVE_BACK_TTL_MS = 86_400_000
+LOGGED_IDS = 20
+"""Task ids in one log line, at most."""
 
 _UNSENT = TaskError(type="not_sent", message="the Dask scheduler was away")
 
@@ -136,7 +138,11 @@ class Dispatcher:
         self._depth = taken.depth
         if taken.failed:
             self._metrics.failed.labels("version_unavailable").inc(len(taken.failed))
-            log.warning("tasks failed: no worker held their version for too long", tasks=len(taken.failed))
+            log.warning(
+                "tasks failed: no worker held their version for too long",
+                tasks=len(taken.failed),
+                task_ids=taken.failed[:LOGGED_IDS],
+            )
         if taken.bundles:
             unsent = await self._dask.send(taken.bundles)
             self._count(taken.bundles, unsent)
@@ -169,9 +175,14 @@ class Dispatcher:
 
     async def _give_back(self, unsent: Sequence[Bundle]) -> None:
         """Put back what the scheduler did not get; in the worst case the reconciler does."""
-        log.warning("bundles were not sent and go back", bundles=len(unsent), tasks=tasks_in(unsent))
-        # Each goes to the head of its queue: the last one first, so that their order stays.
         items = [Handback(task_id, bundle.dispatch) for bundle in unsent for task_id in bundle.task_ids]
+        log.warning(
+            "bundles were not sent and go back",
+            bundles=len(unsent),
+            tasks=len(items),
+            task_ids=[item.task_id for item in items[:LOGGED_IDS]],
+        )
+        # Each goes to the head of its queue: the last one first, so that their order stays.
         await self._store.requeue(
             items[::-1],
             Charge.FREE,

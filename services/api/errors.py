@@ -166,7 +166,8 @@ def install_handlers(app: FastAPI) -> None:
 
 def _details(exc: HTTPException, request: Request) -> str:
     if exc.status_code == 404:
-        return f"nothing is served at {_short(request.url.path)}: see /api/v1/docs"
+        root = request.scope.get("root_path", "")
+        return f"nothing is served at {_short(request.url.path)}: see {root}/api/v1/docs"
     if exc.status_code == 405:
         return f"{_short(request.method)} is not possible here: see the Allow header"
     return _short(str(exc.detail), 500)

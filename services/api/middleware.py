@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Callable
 from time import perf_counter
 
 import structlog
@@ -15,12 +16,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.access_log import AccessLog
-from services.api.context import CALL, Call
+from services.api.context import API, CALL, Call
 from services.api.errors import internal_error, overloaded
 from services.api.metrics import Metrics
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+_DOCUMENTS = frozenset({f"{API}/docs", f"{API}/openapi.json"})  # the framework's own, of which it names no route
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +36,21 @@ class Gate:
         access_log: where each request leaves a line.
         requests_max: requests under way, beyond which 503 is answered.
         root_path: path prefix of the proxy's, which may come with a request or have been taken off.
+        around: makes what adds to every answer (CORS), to those of the Gate itself too.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, requests_max: int, root_path: str = ""
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        access_log: AccessLog,
+        requests_max: int,
+        root_path: str = "",
+        around: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
+        self._around = around or (lambda inner: inner)
         self._app = app
+        self._inside = self._around(app)
         self._metrics = metrics
         self._access_log = access_log
         self._requests_max = requests_max
@@ -70,16 +81,16 @@ class Gate:
         try:
             if self._active > self._requests_max and scope["path"] not in _QUIET:
                 detail = f"{self._requests_max:,} requests are under way in this process (REQUESTS_MAX)"
-                await overloaded(detail).response(scope["path"])(scope, receive, send_on)
+                await self._around(overloaded(detail).response(scope["path"]))(scope, receive, send_on)
             else:
-                await self._app(scope, receive, send_on)
+                await self._inside(scope, receive, send_on)
         except ClientDisconnect:
             pass
         except Exception:
             log.exception("unhandled error", request_id=call.request_id, path=scope["path"])
             if call.status:
                 raise  # the answer has begun: only cutting the connection tells the client
-            await internal_error(call.request_id).response(scope["path"])(scope, receive, send_on)
+            await self._around(internal_error(call.request_id).response(scope["path"]))(scope, receive, send_on)
         finally:
             self._active -= 1
             self._note(scope, call, perf_counter() - start)
@@ -90,8 +101,16 @@ class Gate:
                 return str(value, "ascii")
         return f"{self._lead}-{next(self._numbers):x}"
 
+    def _route(self, scope: Scope) -> str:
+        """The path template that was matched; never a path that a client can choose."""
+        route = scope.get("route")
+        if route is not None:
+            return str(route.path)
+        path: str = scope["path"].removeprefix(self._root_path)
+        return path if path in _DOCUMENTS else "unmatched"
+
     def _note(self, scope: Scope, call: Call, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = self._route(scope)
         status = call.status or 499  # the client left before an answer
         self._metrics.request(route, scope["method"], status, seconds)
         if route not in _QUIET:

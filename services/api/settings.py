@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field, field_validator
 
 from services.api.dispatch_settings import DispatchSettings
@@ -11,6 +13,8 @@ from services.compute.settings import (
     RedisSettings,
     SchedulerSettings,
 )
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
 class HttpSettings(ComputeSettings, LogSettings, RedisSettings, SchedulerSettings):
@@ -64,11 +68,26 @@ class HttpSettings(ComputeSettings, LogSettings, RedisSettings, SchedulerSetting
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_send_them(cls, value: str) -> str:
+        for origin in _split(value):
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(
+                    f"{origin[:100]!r} never matches: an origin is https://host or https://host:port, in lower case "
+                    "and without a path"
+                )
+        return value
+
     @property
     def origins(self) -> list[str]:
         """CORS origins, one by one."""
-        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+        return _split(self.cors_origins)
 
 
 class ApiSettings(HttpSettings, DispatchSettings):
     """Everything that the API process reads from the environment."""
+
+
+def _split(origins: str) -> list[str]:
+    return [origin.strip() for origin in origins.split(",") if origin.strip()]

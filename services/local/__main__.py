@@ -16,8 +16,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from services.compute.settings import explain
+from services.local import fleet
 from services.local.directory import DataDirectory
 from services.local.errors import LocalError, PartFailed
+from services.local.network import reachable_host
 from services.local.parts import Plan, foreign_server_answers, plan
 from services.local.settings import LocalSettings
 from services.local.stack import Stack
@@ -67,7 +70,12 @@ async def _until_signal(
     async def work() -> None:
         await stack.start(settings.local_start_timeout)
         say(welcome(ready, directory, time.monotonic() - began))
-        await stack.watch()
+        host, port = reachable_host(settings.api_host).strip("[]"), int(ready.api.rpartition(":")[2])
+        telling = asyncio.create_task(fleet.tell(host, port, say))
+        try:
+            await stack.watch()
+        finally:
+            telling.cancel()
 
     stopping = asyncio.Event()
 
@@ -123,11 +131,8 @@ def main() -> int:
         if options.data is not None:
             settings = settings.model_copy(update={"tidegate_data": options.data})
         return asyncio.run(run(settings, fresh=options.fresh))
-    except ValidationError as error:
-        for problem in error.errors():
-            say(f"Tidegate cannot start: {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}")
-    except LocalError as error:
-        say(f"Tidegate cannot start: {error}")
+    except (ValidationError, LocalError) as error:
+        say(f"Tidegate cannot start: {explain(error)}")
     except KeyboardInterrupt:
         return 0
     return 2

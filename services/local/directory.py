@@ -1,5 +1,6 @@
 """The data directory: one stack at a time, everything the stack writes inside, nothing else touched.
 
+tidegate  marks the directory as a stack's own: without it nothing is deleted here
 lock      held (flock) while a stack runs, with its process id inside
 valkey/   the append-only file: queue, records, results
 objects/  results too large for a record
@@ -20,6 +21,8 @@ from services.local.errors import DirectoryInUse, LocalError
 
 KEPT: Final = ("valkey", "objects")
 REBUILT: Final = ("logs", "tmp")
+MARKER: Final = "tidegate"
+_MARK: Final = "The data of a Tidegate stack (python -m services.local). What is in here is made and deleted by it.\n"
 
 
 class DataDirectory:
@@ -32,7 +35,7 @@ class DataDirectory:
 
     Raises:
         DirectoryInUse: another stack runs on it.
-        LocalError: it cannot be written.
+        LocalError: it cannot be written, or holds what no stack has made.
     """
 
     def __init__(self, path: Path, *, fresh: bool = False, patience: float = 5.0) -> None:
@@ -44,6 +47,7 @@ class DataDirectory:
         self.tmp = self.path / "tmp"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._claim()
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LocalError(
@@ -69,6 +73,19 @@ class DataDirectory:
                 shutil.rmtree(self.tmp, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
+
+    def _claim(self) -> None:
+        """Mark the directory; refuse one that is somebody else's, in which `tmp` and the like may be anything."""
+        marker = self.path / MARKER
+        if marker.is_file():
+            return
+        unmarked_stack = (self.path / "lock").is_file() and self.valkey.is_dir()  # of before there was a marker
+        if any(self.path.iterdir()) and not unmarked_stack:
+            raise LocalError(
+                f"the data directory {self.path} is not empty and no stack has made what is in it; nothing was "
+                "touched: set TIDEGATE_DATA or --data to a new or an empty directory"
+            )
+        marker.write_text(_MARK, encoding="utf-8")
 
     def _acquire(self, patience: float) -> None:
         until = time.monotonic() + patience

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.compute.settings import EnvironmentSettings
+from services.compute.settings import EnvironmentSettings, check_redis_url
 
 
 class LocalSettings(EnvironmentSettings):
@@ -20,7 +22,14 @@ class LocalSettings(EnvironmentSettings):
     api_port: int = Field(8000, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     # One thread each: pure Python then uses both cores of the smallest machine, NumPy brings threads of its own, and a
     # worker that is replaced (timeout, crash) takes one task along. More of them is a matter of memory (100 MB each).
-    local_workers: int = Field(2, ge=1, le=256, description="Worker processes.")
+    local_workers_min: int = Field(1, ge=0, le=256, description="Worker processes kept also without work.")
+    local_workers_max: int = Field(
+        None,  # made of the machine, which the documentation does not know
+        validate_default=True,
+        ge=1,
+        le=256,
+        description="Worker processes at most; unset: one for each CPU, at least 2.",
+    )
     worker_threads: int = Field(1, ge=1, le=256, description="Threads of each worker process.")
     worker_grace: float = Field(3.0, ge=0, description="Seconds that running tasks get to finish when the stack ends.")
     local_memory: str = Field(
@@ -35,3 +44,19 @@ class LocalSettings(EnvironmentSettings):
         None, description="Where large results go; unset: `objects/` in the data directory."
     )
     log_format: str = Field("console", description="Form of the parts' log files; see the shared settings.")
+
+    @field_validator("local_workers_max", mode="before")
+    @classmethod
+    def _of_this_machine(cls, value: object) -> object:
+        return max(2, os.cpu_count() or 1) if value is None else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, value: str | None) -> str | None:
+        return None if value is None else check_redis_url(value)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.local_workers_min > self.local_workers_max:
+            raise ValueError("LOCAL_WORKERS_MIN is above LOCAL_WORKERS_MAX: lower the one or raise the other")
+        return self

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from services.api.body import parameter_errors, read_body, split_batch
 from services.api.context import API, Context
 from services.api.docs import NO_CACHE, json_body, problems
-from services.api.errors import ErrorList, overloaded, queue_full
+from services.api.errors import ErrorList, Problem, overloaded, queue_full
 from services.api.headers import read_wishes
 from services.api.render import NO_STORE
 from services.api.responses import Answer
@@ -93,13 +93,17 @@ def _handler(context: Context, computation: Computation) -> Handler:
         async with _turn(context):
             body = await read_body(request.scope, request.receive, settings.body_max_bytes, settings.body_timeout)
             items = await _validate(computation, body)
-            met = await _submit(context, items, wishes.force)
-        counts: Counter[str] = Counter(each.outcome or "full" for each in met.values())
-        counts["invalid"] = sum(isinstance(item, ErrorList) for item in items)
-        for outcome, count in counts.items():
-            if count:
-                submissions.labels(computation.name, outcome).inc(count)
-        return Answer(await _render(items, met), 202, [NO_STORE])
+            try:
+                met = await _submit(context, items, wishes.force)
+            except Problem as refusal:
+                if refusal.status == 429:  # all are refused, not only those that found no room
+                    full = sum(isinstance(item, Submission) for item in items)
+                    submissions.labels(computation.name, "full").inc(full)
+                raise
+        answer, outcomes = await _render(items, met)
+        for outcome, count in outcomes.items():
+            submissions.labels(computation.name, outcome).inc(count)
+        return Answer(answer, 202, [NO_STORE])
 
     return batch
 
@@ -159,8 +163,10 @@ async def _submit(context: Context, items: list[Item], force: bool) -> dict[str,
     return met
 
 
-async def _render(items: list[Item], met: dict[str, Submitted]) -> bytes:
+async def _render(items: list[Item], met: dict[str, Submitted]) -> tuple[bytes, Counter[str]]:
+    """The answer, and how often it says each outcome."""
     parts: list[str] = []
+    outcomes: Counter[str] = Counter()
     seen: set[str] = set()
     slices = Slices()
     for item in items:
@@ -168,9 +174,11 @@ async def _render(items: list[Item], met: dict[str, Submitted]) -> bytes:
             each = met[item.task_id]
             outcome = Outcome.JOINED if item.task_id in seen and each.outcome is Outcome.CREATED else each.outcome
             seen.add(item.task_id)
+            outcomes[str(outcome)] += 1
             parts.append(f'{{"task_id":"{item.task_id}","state":"{each.state}","outcome":"{outcome}"}}')
         else:
+            outcomes["invalid"] += 1
             parts.append(json.dumps({"errors": item}, separators=(",", ":")))
         if slices.due:
             await slices.rest()
-    return f'{{"items":[{",".join(parts)}]}}'.encode()
+    return f'{{"items":[{",".join(parts)}]}}'.encode(), outcomes

@@ -28,7 +28,7 @@ _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "`id` of the last event seen; the stream goes on from the record as it is now",
+    "description": "`id` of the last event seen; the stream goes on with the record as it is now",
     "schema": {"type": "string"},
 }
 _EVENT = {
@@ -59,6 +59,7 @@ def install(app: FastAPI, context: Context) -> None:
                 "content": {"text/event-stream": {"schema": _EVENT, "example": _EXAMPLE}},
                 "headers": {"Cache-Control": header("`no-cache`")},
             },
+            204: {"description": "The task is final and the last event seen was its last: do not come back"},
             **problems(404, 503),
         },
         openapi_extra={"parameters": [_LAST_EVENT_ID]},
@@ -71,8 +72,10 @@ def install(app: FastAPI, context: Context) -> None:
         (record,) = await context.store.get([task_id])
         if record is None:
             raise unknown_task(task_id)
-        stream = EventStream(context, renderer, task_id, _revision(request))
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        if record.state in FINAL_STATES and _revision(request) == record.revision:
+            return Response(status_code=204, headers=headers)  # browsers reconnect after any other end
+        stream = EventStream(context, renderer, task_id)
         return StreamingResponse(stream.events(), media_type="text/event-stream", headers=headers)
 
 
@@ -88,12 +91,11 @@ class EventStream:
         context: store, hub and bounds.
         renderer: for the records.
         task_id: whose events.
-        seen: revision that the client saw last; None when it comes for the first time.
     """
 
-    def __init__(self, context: Context, renderer: Renderer, task_id: str, seen: int | None) -> None:
+    def __init__(self, context: Context, renderer: Renderer, task_id: str) -> None:
         self._context, self._renderer, self._task_id = context, renderer, task_id
-        self._seen = seen
+        self._seen: int | None = None
         self._state: State | None = None
 
     async def events(self) -> AsyncIterator[bytes]:
@@ -135,10 +137,9 @@ class EventStream:
         return record
 
     def _event(self, record: StoredRecord) -> bytes | None:
-        """The event that tells of this record; None when the client has seen it."""
+        """The event that tells of this record; None when this stream has told of it."""
         state, revision = record.state, record.revision
-        if revision == self._seen and state not in FINAL_STATES:
-            self._state = state
+        if revision == self._seen:
             return None
         kind = b"progress" if state is self._state else b"state"
         self._seen, self._state = revision, state

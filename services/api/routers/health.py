@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,7 +17,10 @@ from services.api.responses import Answer
 from services.api.schemas import Alive
 from services.compute.errors import StoreUnavailable
 
+T = TypeVar("T")
 _OK = b'{"status":"ok"}'
+_ANSWER_SECONDS = 2.0
+"""How long Redis may take here: whoever probes gives up soon, and a slow answer is as good as none."""
 
 
 def install(app: FastAPI, context: Context) -> None:
@@ -35,7 +41,7 @@ def install(app: FastAPI, context: Context) -> None:
     )
     async def readyz() -> Response:
         """Asks Redis only: with the Dask scheduler down tasks are still accepted."""
-        await context.store.ping()
+        await _in_time(context.store.ping())
         return Answer(_OK)
 
     @app.get(
@@ -52,10 +58,18 @@ def install(app: FastAPI, context: Context) -> None:
         return Answer(context.metrics.render(), content_type=CONTENT_TYPE_LATEST.encode())
 
 
+async def _in_time(answer: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise StoreUnavailable(f"Redis did not answer within {_ANSWER_SECONDS:g} s") from None
+
+
 async def _measure(context: Context) -> None:
     metrics = context.metrics
     try:
-        depth = await context.store.depth()
+        depth = await _in_time(context.store.depth())
     except StoreUnavailable:
         metrics.store_up.set(0)
         metrics.in_flight.set(math.nan)

@@ -60,7 +60,7 @@ def test_what_was_queued_when_it_was_killed_is_done_after_the_next_start(stack: 
 
 def test_a_part_that_is_killed_comes_back(stack: LocalStack) -> None:
     client = stack.up()
-    for count, part in enumerate(("services.api", "services.worker.scheduler", "-m services.worker", "valkey-server")):
+    for count, part in enumerate(("services.api", "services.worker.scheduler", "services.autoscaler", "valkey-server")):
         pid = stack.part(part)
         kill(pid)
         eventually(lambda: stack.output().count("starting again") > count, f"the loss of {part} is seen")  # noqa: B023
@@ -103,8 +103,8 @@ def test_a_port_in_use_is_named_with_what_to_set(stack: LocalStack) -> None:
 
 
 def test_a_setting_that_is_not_usable_is_named(stack: LocalStack) -> None:
-    stack.environment["LOCAL_WORKERS"] = "many"
+    stack.environment["LOCAL_WORKERS_MAX"] = "many"
     stack.start()
     assert stack.wait(30) == 2
-    assert "LOCAL_WORKERS" in stack.output()
+    assert "LOCAL_WORKERS_MAX: " in stack.output()
     assert "Traceback" not in stack.output()

@@ -14,6 +14,7 @@ from services.api.app import create_app
 from services.api.context import Call
 from services.api.settings import ApiSettings
 from services.compute.errors import RegistrationError
+from services.compute.settings import explain
 from tests.unit.api.api import ADD, TASKS, UNKNOWN, Api, check_problem, serve
 from tests.unit.api.conftest import Settings
 
@@ -89,6 +90,7 @@ async def test_root_path_leads_every_path(settings: Settings) -> None:
         hit = await api.post({"n": 5})
         assert hit.headers["location"] == f"/tide{TASKS}/{record['task_id']}/result"
         assert "/tide/api/v1/openapi.json" in (await api.http.get("/api/v1/docs")).text
+        assert (await api.http.get("/nothing")).json()["detail"].endswith("see /tide/api/v1/docs")
         (info, *_) = (await api.http.get("/api/v1/computations")).json()["computations"]
         assert info["tasks_url"] == f"/tide{ADD}/tasks"
 
@@ -108,6 +110,45 @@ async def test_cors(settings: Settings) -> None:
         assert "access-control-allow-origin" not in other.headers
 
 
+async def test_a_refused_preflight_is_a_problem_and_counted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[int] = []
+    monkeypatch.setattr(AccessLog, "write", lambda self, method, route, status, *rest: lines.append(status))
+    async with serve(settings(cors_origins="https://example.org")) as api:
+        asked = {"origin": "https://elsewhere.org", "access-control-request-method": "POST"}
+        answer = await api.http.options(f"{ADD}/tasks", headers=asked)
+        document = check_problem(answer, 400, "cors-refused")
+        assert "origin" in document["detail"]
+        assert "CORS_ORIGINS" in document["detail"]
+        assert "access-control-allow-origin" not in answer.headers
+        assert (await api.http.options(f"{ADD}/tasks", headers={**asked, "origin": "https://example.org"})).is_success
+        assert lines == [400, 200]
+        metrics = (await api.http.get("/metrics")).text
+        assert 'tidegate_requests_total{method="OPTIONS",route="unmatched",status="400"} 1.0' in metrics
+
+
+async def test_the_gate_s_own_answers_have_cors_headers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken() -> None:
+        raise RuntimeError
+
+    origin = {"origin": "https://example.org"}
+    async with serve(settings(cors_origins="https://example.org", requests_max=1)) as api:
+        task_id = await api.submit()
+        waiting = asyncio.create_task(api.get(task_id, prefer="wait=5"))
+        await asyncio.sleep(0.1)
+        full = await api.get(task_id, **origin)
+        check_problem(full, 503, "overloaded")
+        await api.workers.finish(task_id, 1)
+        await waiting
+        monkeypatch.setattr(api.store, "fleet", broken)
+        error = await api.http.get("/api/v1/fleet", headers=origin)
+        check_problem(error, 500, "internal-error")
+        for answer in (full, error):
+            assert answer.headers["access-control-allow-origin"] == "https://example.org"
+            assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+
+
 def test_a_computation_that_cannot_be_served_stops_the_start(settings: Settings) -> None:
     with pytest.raises(RegistrationError):
         create_app(settings(compute_modules="tests.unit.api.nothing"))
@@ -121,6 +162,22 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOT_PATH", "/a/b")
     settings = ApiSettings()
     assert (settings.api_port, settings.root_path, settings.origins, settings.queue_max) == (81, "/a/b", [], 7)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["a.example", "https://a.example/", "https://A.example", "https://a.example/x", "https://", "a*", "//a"],
+)
+def test_an_origin_that_would_never_match_is_named(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", f"https://fine.example, {origin}")
+    with pytest.raises(ValueError, match="never matches") as caught:
+        ApiSettings()
+    assert explain(caught.value).startswith(f"CORS_ORIGINS: {origin!r} never matches")
+
+
+def test_origins() -> None:
+    origins = ["*", "null", "https://a.example", "http://localhost:3000", "http://[::1]:80", "app://x"]
+    assert ApiSettings(cors_origins=", ".join(origins)).origins == origins
 
 
 async def test_log_lines(settings: Settings) -> None:

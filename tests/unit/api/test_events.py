@@ -55,11 +55,17 @@ async def test_a_final_task_s_stream_is_its_record(api: Api) -> None:
     await api.workers.finish(task_id, 1)
     (event,) = await read(api, task_id)
     assert (event.event, event.data) == ("state", (await api.get(task_id)).json())
-    for after in ("1", str(event.id), "x", "9" * 30):
+    for after in ("1", "x", "9" * 30):
         assert await read(api, task_id, after) == [event]
+    seen = await api.get(f"{task_id}/events", last_event_id=str(event.id))
+    assert (seen.status_code, seen.content) == (204, b""), "a browser does not come back after it"
+    assert seen.headers["cache-control"] == "no-cache"
+    await api.post({"n": 1}, cache_control="no-cache")
+    await api.http.delete(f"/api/v1/tasks/{task_id}")
+    assert [event.data["state"] for event in await read(api, task_id, str(event.id))] == ["CANCELLED"]
 
 
-async def test_resume_leaves_out_what_was_seen(api: Api) -> None:
+async def test_resume_begins_with_the_record_as_it_is(api: Api) -> None:
     task_id = await api.submit()
     await api.workers.start()
     revision = str((await api.get(task_id)).json()["revision"])
@@ -68,10 +74,13 @@ async def test_resume_leaves_out_what_was_seen(api: Api) -> None:
     await api.workers.report(task_id, 1)
     await asyncio.sleep(0.1)
     await api.workers.finish(task_id, 1)
-    assert [(event.event, event.data["state"]) for event in await reading] == [
+    seen = await reading
+    assert [(event.event, event.data["state"]) for event in seen] == [
+        ("state", "RUNNING"),
         ("progress", "RUNNING"),
         ("state", "DONE"),
     ]
+    assert seen[0].id == revision
 
 
 async def test_streams_are_bounded_in_number_and_time(settings: Settings) -> None:
@@ -89,7 +98,7 @@ async def test_streams_are_bounded_in_number_and_time(settings: Settings) -> Non
 async def test_comments_keep_a_silent_stream_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "COMMENT_SECONDS", 0.1)
     task_id = await api.submit()
-    stream: AsyncIterator[bytes] = EventStream(api.context, Renderer(""), task_id, None).events()
+    stream: AsyncIterator[bytes] = EventStream(api.context, Renderer(""), task_id).events()
     assert (await anext(stream)).startswith(b"id: 1\nevent: state\ndata: {")
     for _ in range(3):
         assert (await anext(stream)).startswith(b":")
@@ -109,7 +118,7 @@ async def test_the_end_of_the_process_ends_streams(api: Api) -> None:
 
 async def test_a_task_that_is_forgotten_ends_its_stream(api: Api) -> None:
     task_id = await api.submit()
-    stream = EventStream(api.context, Renderer(""), task_id, None).events()
+    stream = EventStream(api.context, Renderer(""), task_id).events()
     await anext(stream)
     await api.store._client.flushdb()
     api.context.hub._tell_all()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.api.metrics import Metrics, TaskLatencies
-from tests.unit.api.api import ADD, Api, eventually
+from tests.unit.api.api import ADD, Api, eventually, serve
+from tests.unit.api.conftest import Settings
 
 
 async def samples(api: Api) -> dict[tuple[str, ...], float]:
@@ -27,6 +28,8 @@ async def test_counts(api: Api) -> None:
     await api.http.get("/nothing/1")
     await api.http.get("/nothing/2")
     await api.http.request("BREW", "/livez")
+    for document in ("docs", "openapi.json"):
+        await api.http.get(f"/api/v1/{document}")
     found = await samples(api)
     assert found["tidegate_queue_depth", "interactive"] == 1
     assert found["tidegate_queue_depth", "batch"] == 2
@@ -42,10 +45,25 @@ async def test_counts(api: Api) -> None:
     assert found["tidegate_requests_total", "POST", f"{ADD}/tasks", "202"] == 2
     assert found["tidegate_requests_total", "GET", "unmatched", "404"] == 2
     assert found["tidegate_requests_total", "other", "/livez", "405"] == 1
+    assert found["tidegate_requests_total", "GET", "/api/v1/docs", "200"] == 1
+    assert found["tidegate_requests_total", "GET", "/api/v1/openapi.json", "200"] == 1
     assert found["tidegate_request_seconds_count", f"{ADD}/tasks"] == 4
     assert not any(task_id in part for name in found for part in name)
     assert found["tidegate_requests_active",] == 1
     assert {"tidegate_bundle_size_bucket", "tidegate_scheduler_up"} <= {name[0] for name in found}
+
+
+async def outcomes(api: Api) -> dict[str, float]:
+    counted = await samples(api)
+    return {name[2]: value for name, value in counted.items() if name[:2] == ("tidegate_submissions_total", "add")}
+
+
+async def test_a_batch_counts_what_it_answers(settings: Settings) -> None:
+    async with serve(settings(queue_max=3)) as api:
+        assert (await api.batch({"n": 1}, {"n": 1}, {"n": 1}, {"n": 2}, {})).status_code == 202
+        assert await outcomes(api) == {"created": 2, "joined": 2, "hit": 0, "invalid": 1, "full": 0}
+        assert (await api.batch({"n": 1}, {"n": 3}, {"n": 4}, {})).status_code == 429
+        assert await outcomes(api) == {"created": 2, "joined": 2, "hit": 0, "invalid": 1, "full": 3}
 
 
 def test_followed_tasks_are_bounded() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,24 @@ def server(tmp_path: Path) -> Iterator[tuple[Managed, int]]:
     managed = Managed("valkey", [str(get_binary_path()), *options], {"PATH": os.environ["PATH"]}, tmp_path)
     yield managed, port
     managed.kill()
+
+
+async def test_probes_do_not_wait_for_a_redis_that_hangs(settings: Settings, server: tuple[Managed, int]) -> None:
+    managed, port = server
+    managed.start()
+    async with serve(settings(redis_url=f"redis://127.0.0.1:{port}/0")) as api:
+        async with asyncio.timeout(20):
+            while (await api.http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.05)
+        managed.signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        ready, metrics = await asyncio.gather(api.http.get("/readyz"), api.http.get("/metrics"))
+        took = time.monotonic() - begun
+        managed.signal(signal.SIGCONT)
+        check_problem(ready, 503, "store-unavailable")
+        assert "tidegate_store_up 0.0" in metrics.text
+        assert took < 4, "2 s, and what a busy machine adds"
+        assert (await api.http.get("/readyz")).status_code == 200
 
 
 async def test_without_redis_the_app_starts_answers_and_recovers(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.objects import open_object_store
+from services.objects.store import ObjectReader
 from tests.unit.api.api import TASKS, Api, check_problem, serve
 from tests.unit.api.conftest import Settings
 
@@ -94,6 +95,36 @@ async def test_large_result_from_a_directory(settings: Settings, tmp_path: Path)
         objects.delete(reference)
         document = check_problem(await api.get(f"{task_id}/result"), 404, "result-lost")
         assert "no-cache" in document["detail"]
+
+
+class Presigning:
+    """An object store that gives addresses, as S3 does."""
+
+    def presign(self, key: str, ttl: float = 300.0) -> str:
+        return f"https://bucket.example/{key}?expires={ttl:g}"
+
+    def open(self, key: str) -> ObjectReader:
+        raise AssertionError("the client reads for itself")
+
+    put = get = delete = open
+
+    def sweep(self) -> int:
+        return 0
+
+
+async def test_large_result_at_a_presigned_address(settings: Settings) -> None:
+    async with serve(settings(root_path="/tide"), Presigning()) as api:  # type: ignore[arg-type]
+        task_id = await api.submit()
+        await api.workers.finish(task_id, ref=f"{task_id}/1")
+        answer = await api.get(f"{task_id}/result")
+        assert (answer.status_code, answer.content) == (307, b"")
+        assert answer.headers["location"] == f"https://bucket.example/{task_id}/1?expires=300"
+        assert answer.headers["cache-control"] == "no-cache"
+        assert "content-type" not in answer.headers
+        same = await api.get(f"{task_id}/result", if_none_match=answer.headers["etag"])
+        assert same.status_code == 304
+        hit = await api.post({"n": 1})
+        assert (hit.status_code, hit.headers["location"]) == (303, f"/tide{TASKS}/{task_id}/result")
 
 
 async def test_large_result_without_an_object_store(api: Api) -> None:

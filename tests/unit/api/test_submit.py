@@ -98,7 +98,7 @@ async def test_a_hit_on_a_large_result_redirects(api: Api) -> None:
     [
         ({}, ["body", "n"], "missing"),
         ({"n": -1}, ["body", "n"], "greater_than_equal"),
-        ({"n": "many"}, ["body", "n"], "int_parsing"),
+        ({"n": "many"}, ["body", "n"], "int_type"),
         ({"n": 1, "other": 2}, ["body", "other"], "extra_forbidden"),
         ([], ["body"], "model_type"),
         (7, ["body"], "model_type"),

@@ -80,3 +80,30 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalError, match=r"file/data cannot be used .*TIDEGATE_DATA"):
         DataDirectory(tmp_path / "file" / "data")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_directory_of_somebody_elses_is_refused_and_left_as_it_is(tmp_path: Path, fresh: bool) -> None:
+    for name in ("tmp", "valkey", "objects"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(LocalError, match=rf"{tmp_path} is not empty.*nothing was touched: set TIDEGATE_DATA or --data"):
+        DataDirectory(tmp_path, fresh=fresh)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_directory_is_taken_and_marked(tmp_path: Path) -> None:
+    DataDirectory(tmp_path).close()
+    (tmp_path / "lock").unlink()
+    (tmp_path / "valkey").rmdir()
+    DataDirectory(tmp_path).close()
+
+
+def test_a_directory_of_an_earlier_version_is_adopted(directory: DataDirectory) -> None:
+    (directory.valkey / "file").touch()
+    directory.close()
+    (directory.path / "tidegate").unlink()
+    DataDirectory(directory.path).close()
+    assert (directory.path / "tidegate").is_file()
+    assert (directory.valkey / "file").exists()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from services.local.directory import DataDirectory
 from services.local.errors import LocalError, PortInUse
@@ -70,19 +71,36 @@ def test_the_embedded_server_keeps_all_writes_and_evicts_results_only(directory:
 
 
 def test_parts_end_from_the_front(directory: DataDirectory) -> None:
-    assert [part.name for part in plan(settings(), directory, ENVIRONMENT).parts] == ["api", "worker", "scheduler"]
+    assert [part.name for part in plan(settings(), directory, ENVIRONMENT).parts] == ["api", "autoscaler", "scheduler"]
 
 
-def test_workers_are_as_many_as_set(directory: DataDirectory) -> None:
-    made = plan(settings(local_workers=3, worker_threads=2, worker_grace=7), directory, ENVIRONMENT)
-    worker = environments(made)["worker"]
-    assert (worker["WORKER_PROCESSES"], worker["WORKER_THREADS"], worker["WORKER_GRACE"]) == ("3", "2", "7")
-    assert next(part for part in made.parts if part.name == "worker").stop_timeout > 7
+def test_workers_are_as_set_and_children_of_the_autoscaler(directory: DataDirectory) -> None:
+    chosen = settings(local_workers_min=0, local_workers_max=3, worker_threads=2, worker_grace=7)
+    made = plan(chosen, directory, ENVIRONMENT)
+    fleet = environments(made)["autoscaler"]
+    assert (fleet["FLEET"], fleet["WORKERS_MIN"], fleet["WORKERS_MAX"]) == ("local", "0", "3")
+    assert (fleet["WORKER_PROCESSES"], fleet["WORKER_THREADS"], fleet["WORKER_GRACE"]) == ("1", "2", "7")
+    assert fleet["LOCAL_FLEET_LOG"] == str(directory.logs / "worker.log")
+    assert next(part for part in made.parts if part.name == "autoscaler").stop_timeout > 7
+
+
+def test_the_pace_of_the_fleet_can_be_set(directory: DataDirectory) -> None:
+    made = plan(settings(), directory, {**ENVIRONMENT, "TARGET_DURATION": "9"})
+    fleet = environments(made)["autoscaler"]
+    assert (fleet["TARGET_DURATION"], fleet["AUTOSCALER_INTERVAL"]) == ("9", "0.5")
+
+
+def test_workers_are_one_to_begin_with_and_as_many_as_cpus_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cpus, most in ((None, 2), (1, 2), (12, 12)):
+        monkeypatch.setattr("os.cpu_count", lambda cpus=cpus: cpus)
+        assert (settings().local_workers_min, settings().local_workers_max) == (1, most)
+    with pytest.raises(ValidationError, match="LOCAL_WORKERS_MIN is above LOCAL_WORKERS_MAX"):
+        settings(local_workers_min=3, local_workers_max=2)
 
 
 def test_only_what_is_asked_for_listens_beyond_this_machine(directory: DataDirectory) -> None:
     made = environments(plan(settings(api_host="0.0.0.0"), directory, ENVIRONMENT))
-    assert made["scheduler"]["SCHEDULER_HOST"] == made["worker"]["WORKER_HOST"] == LOOPBACK
+    assert made["scheduler"]["SCHEDULER_HOST"] == made["autoscaler"]["WORKER_HOST"] == LOOPBACK
     assert made["api"]["API_HOST"] == "0.0.0.0"
 
 
