@@ -12,13 +12,17 @@ import structlog
 
 from services.autoscaler.controller import Controller
 from services.autoscaler.metrics import Metrics
+from services.autoscaler.policy import restless
 from services.autoscaler.report import Report, Teller
 from services.compute.errors import StoreUnavailable
 from services.compute.store import Store
+from services.compute.store.types import Depth
 
 log = structlog.get_logger(__name__)
 
 PAUSE_MAX_S = 30.0
+LOOK_S = 0.5
+"""Between two looks at the amount of work, which cost a fraction of a round."""
 ALIVE_S = 60.0
 """A process that has finished no round for so long is stuck: `/livez` says so."""
 
@@ -31,7 +35,7 @@ class Loop:
         store: where the document goes.
         report: makes it.
         metrics: what is counted.
-        interval: seconds from the start of one round to the start of the next.
+        interval: seconds from the start of one round to the start of the next, unless much work comes or goes.
         clock: monotonic seconds.
     """
 
@@ -56,6 +60,7 @@ class Loop:
         self._tried_at = clock()
         self._restored = False
         self._failures = 0
+        self._depth: Depth | None = None  # of the work in the last round, while it is we who act
 
     def stop(self) -> None:
         """End after the present round."""
@@ -68,7 +73,7 @@ class Loop:
     def run(self) -> None:
         """Do rounds until told to stop, then give the lease back."""
         left = 0.0
-        while not self._told_to_stop(left):
+        while not self._rest(left):
             began = self._clock()
             self._try()
             self._tried_at = self._clock()
@@ -79,8 +84,26 @@ class Loop:
         except StoreUnavailable as error:
             log.info("the lease runs out by itself", reason=str(error)[:300])
 
+    def _rest(self, seconds: float) -> bool:
+        """Wait for the next round, or until much work has come or gone; whether we were told to stop."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            if self._told_to_stop(min(left, LOOK_S)):
+                return True
+            if left > LOOK_S and self._restless():
+                return False
+        return self._told_to_stop(0.0)
+
     def _told_to_stop(self, wait: float) -> bool:
         return bool(select.select([self._stopped], [], [], wait)[0])
+
+    def _restless(self) -> bool:
+        if self._depth is None:
+            return False
+        try:
+            return restless(self._depth, self._store.depth())
+        except StoreUnavailable:
+            return False
 
     def _try(self) -> None:
         try:
@@ -96,11 +119,14 @@ class Loop:
             log.exception("a round of the autoscaler failed; it goes on")
 
     def _once(self) -> None:
+        self._depth = None
         round_ = self._controller.round()
         if round_ is None:
             self._restored = False
             self._metrics.standing_by()
             return
+        if round_.snapshot is not None:
+            self._depth = round_.snapshot.backlog.depth
         self._metrics.record(round_)
         now = time.time()
         self._teller.tell(round_, now)

@@ -2,8 +2,8 @@
 
 What the work needs now is the scheduler's own `adaptive_target`, in machines, plus what waits in Redis and is not in
 Dask yet, by learned duration. Up at once, down late: machines that were needed within the stabilisation window stay,
-and of those needed a little earlier as many as random arrivals may want again, which is the square root of the load
-(a Poisson process of mean n has the standard deviation √n). A larger drop is the end of a burst: those machines go.
+and of those needed a little earlier as many as random arrivals may want again, by the square root of the load (a
+Poisson process of mean n has the standard deviation √n). A larger drop is the end of a burst: those machines go.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.autoscaler.settings import MachineSettings, PolicySettings
-from services.compute.store.types import Backlog
+from services.compute.store.types import Backlog, Depth
 
-UNKNOWN_S = 1.0
-"""What a task takes that was never measured; the dispatcher assumes the same."""
+UNKNOWN_S = 5.0
+"""What a task takes that was never measured. Too much costs some machines their first minute, which is billed anyway;
+too little makes everybody wait until a first machine has measured it. With a worker at hand it is known in a moment."""
 
-DEVIATIONS = 2.0
-"""Standard deviations of the load that are kept as headroom."""
+RESTLESS = 1.5
+"""Work that has grown or shrunk by this factor since the last round brings the next one forward."""
+
+DEVIATIONS = 0.5
+"""Standard deviations of the load that are kept as headroom. Dask spreads tasks over all machines, which leaves free
+threads besides: more than this costs more than it saves in waiting (bench/AUTOSCALING.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +130,20 @@ def machines_for_backlog(backlog: Backlog, target_duration: float, machine: Mach
     """Machines that do what waits in Redis within the target duration; never more threads than tasks."""
     threads = machine.worker_processes * machine.worker_threads
     tasks = backlog.depth.interactive + backlog.depth.batch
-    seconds = sum(
-        number * backlog.durations.get(name, UNKNOWN_S * 1000) / 1000 for name, number in backlog.waiting.items()
-    )
+    seconds = sum(number * _seconds(backlog, name) for name, number in backlog.waiting.items())
     return math.ceil(min(math.ceil(seconds / target_duration), tasks) / threads) if tasks else 0
+
+
+def _seconds(backlog: Backlog, name: str) -> float:
+    """What a task takes; one that is being measured, at least as long as its first ones are out."""
+    known = backlog.durations.get(name)
+    return max(UNKNOWN_S, backlog.measuring.get(name, 0.0) / 1000) if known is None else known / 1000
+
+
+def restless(before: Depth, now: Depth) -> bool:
+    """Whether work has come or gone so much that the next decision should not wait for its time."""
+    old, new = before.waiting + before.flight, now.waiting + now.flight
+    return (old == 0) != (new == 0) or max(old, new) > RESTLESS * min(old, new)
 
 
 def remember(memory: Memory, load: Load, need: int, settings: PolicySettings) -> Memory:

@@ -20,17 +20,17 @@ class PolicySettings(EnvironmentSettings):
     workers_max: int = Field(100, ge=1, description="Machines at most.")
     scale_up_step: int = Field(100, ge=1, description="Machines asked for in one round, at most.")
     target_duration: float = Field(
-        20.0,
+        25.0,
         gt=0,
         description="Seconds in which the fleet should be able to do all work at hand, when it is large enough.",
     )
     stabilization_window: float = Field(
-        10.0, ge=0, description="Seconds for which work must have needed fewer machines before any of them go."
+        5.0, ge=0, description="Seconds for which work must have needed fewer machines before any of them go."
     )
     fluctuation_window: float = Field(
-        300.0,
+        600.0,
         ge=0,
-        description="Seconds for which headroom is kept out of what work needed: twice the square root of the load.",
+        description="Seconds for which headroom is kept out of what work needed: half the square root of the load.",
     )
     minimum_bill: float = Field(
         60.0, ge=0, description="Seconds that a machine is billed for at least; it is not stopped before."

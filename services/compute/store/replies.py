@@ -145,7 +145,10 @@ def durations(reply: Any) -> dict[str, float]:
 def backlog(reply: Sequence[Any]) -> Backlog:
     """`[depth, [name, ms, …], [name, number, …]]`."""
     depth, learned, waiting = reply
-    return Backlog(Depth(*depth), _numbers(learned), _numbers(waiting))
+    durations = _numbers(learned)
+    measured = {name: ms for name, ms in durations.items() if ms >= 0}
+    measuring = {name: -ms for name, ms in durations.items() if ms < 0}
+    return Backlog(Depth(*depth), _numbers(waiting), measured, measuring)
 
 
 def notes(reply: Any) -> dict[str, bytes]:

@@ -226,14 +226,15 @@ class Backlog:
 
     Attributes:
         depth: tasks in the queues, delayed, and in Dask.
-        durations: milliseconds per task by computation, of those that wait; while the first tasks of one are out to be
-            measured, how long they have been out; without an entry when nothing is known.
         waiting: tasks in the queues by computation, estimated from the queues' ends.
+        durations: milliseconds per task by computation, of those that wait and have been measured.
+        measuring: milliseconds for which the first tasks have been out, of those that are being measured.
     """
 
     depth: Depth
-    durations: Mapping[str, float]
-    waiting: Mapping[str, float]
+    waiting: Mapping[str, float] = field(default_factory=dict)
+    durations: Mapping[str, float] = field(default_factory=dict)
+    measuring: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.autoscaler.policy import Decision, Load, Memory, decide
-from services.compute.store.types import Backlog
+from services.autoscaler.policy import Decision, Load, Memory, decide, restless
+from services.compute.store.types import Backlog, Depth
 from tests.unit.autoscaler.worlds import NOW, backlog, settings
 
 
@@ -39,7 +39,7 @@ def once(seen: Load, memory: Memory | None = None, **changes: object) -> Decisio
         pytest.param(load(1, 500), {"scale_up_step": 10}, 11, id="a step"),
         pytest.param(load(0, 0), {"workers_min": 20, "scale_up_step": 5}, 20, id="the minimum at once"),
         pytest.param(load(work=backlog({"slow": 10}, slow=40_000)), {"workers_min": 0}, 10, id="queue: by duration"),
-        pytest.param(load(work=backlog({"quick": 1000}, quick=100)), {"workers_min": 0}, 5, id="queue: short tasks"),
+        pytest.param(load(work=backlog({"quick": 1000}, quick=100)), {"workers_min": 0}, 4, id="queue: short tasks"),
         pytest.param(load(work=backlog({"new": 3})), {"workers_min": 0}, 1, id="queue: unknown duration"),
         pytest.param(load(3, 2, work=backlog({"slow": 4}, slow=20_000)), {}, 6, id="Dask's and the queue's add up"),
         pytest.param(load(work=backlog(flight=1)), {"workers_min": 0}, 1, id="something is on its way"),
@@ -97,9 +97,9 @@ def test_fewer_only_after_the_window() -> None:
 
 def test_headroom_for_fluctuation_is_kept_and_the_end_of_a_burst_is_not() -> None:
     windows = {"stabilization_window": 10, "fluctuation_window": 300, "workers_min": 0}
-    assert follow([(0.0, 30), (20.0, 25), (200.0, 25), (340.0, 25)], **windows)[1:] == [30, 30, 25]
+    assert follow([(0.0, 30), (20.0, 25), (200.0, 25), (340.0, 25)], **windows)[1:] == [28, 28, 25]
     assert follow([(0.0, 80), (20.0, 0)], **windows) == [80, 0]
-    assert follow([(0.0, 80), (20.0, 16)], **windows)[-1] == 16 + 8
+    assert follow([(0.0, 80), (20.0, 16)], **windows)[-1] == 16 + 2
 
 
 def test_a_restart_keeps_what_runs_for_a_window() -> None:
@@ -108,6 +108,29 @@ def test_a_restart_keeps_what_runs_for_a_window() -> None:
     assert first.desired == 40
     later, _ = decide(load(40, 0, now=NOW + 20), memory, own, own)
     assert later.desired == 0
+
+
+def test_unknown_tasks_are_taken_for_longer_the_longer_they_are_out() -> None:
+    depth = Depth(0, 10, 0, 1)
+    assert once(load(work=Backlog(depth, {"new": 10}, measuring={"new": 1000}))).for_backlog == 2
+    assert once(load(work=Backlog(depth, {"new": 10}, measuring={"new": 20_000}))).for_backlog == 8
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "restless_then"),
+    [
+        (Depth(0, 0, 0, 0), Depth(0, 0, 0, 0), False),
+        (Depth(0, 0, 0, 0), Depth(1, 0, 0, 0), True),
+        (Depth(0, 0, 0, 1), Depth(0, 0, 0, 0), True),
+        (Depth(0, 50, 0, 50), Depth(0, 90, 0, 50), False),
+        (Depth(0, 50, 0, 50), Depth(0, 110, 0, 50), True),
+        (Depth(0, 50, 0, 50), Depth(0, 10, 0, 50), True),
+    ],
+)
+def test_much_work_coming_or_going_brings_the_next_round_forward(
+    before: Depth, now: Depth, restless_then: bool
+) -> None:
+    assert restless(before, now) is restless_then
 
 
 machines = st.integers(0, 300)

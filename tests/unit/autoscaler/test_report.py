@@ -26,6 +26,7 @@ from services.autoscaler.reconcile import Plan
 from services.autoscaler.report import HISTORY_MAX, Report, Teller
 from services.autoscaler.starts import Starts
 from services.compute.errors import StoreUnavailable
+from services.compute.store.types import Depth
 from tests.unit.autoscaler.worlds import NOW, backlog, machine, worker
 
 
@@ -162,6 +163,10 @@ class ScriptedController:
 class Documents:
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.work = Depth(0, 4, 0, 2)
+
+    def depth(self) -> Depth:
+        return self.work
 
     def fleet(self) -> bytes | None:
         return None
@@ -195,6 +200,19 @@ def test_told_to_stop_it_stops_at_once() -> None:
     began = time.monotonic()
     loop.run()
     assert time.monotonic() - began < 10
+
+
+def test_work_that_comes_brings_the_next_round_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.autoscaler.loop.LOOK_S", 0.02)
+    controller = ScriptedController(round_(), round_())
+    documents = Documents()
+    loop = Loop(controller, documents, Report(observe_only=False), Metrics(), 600.0)  # type: ignore[arg-type]
+    controller.loop = loop
+    threading.Timer(0.3, lambda: setattr(documents, "work", Depth(0, 100, 0, 2))).start()
+    began = time.monotonic()
+    loop.run()
+    assert 0.25 < time.monotonic() - began < 30
+    assert len(documents.written) == 2
 
 
 def test_a_loop_that_is_stuck_is_not_alive() -> None:

@@ -53,7 +53,7 @@ def member(name: str, running: int | None = 0, **changes: object) -> Member:
 def backlog(waiting: Mapping[str, float] | None = None, *, flight: int = 0, delayed: int = 0, **ms: float) -> Backlog:
     """A queue with these tasks, whose durations are given by name in milliseconds."""
     waiting = waiting or {}
-    return Backlog(Depth(0, int(sum(waiting.values())), delayed, flight), ms, waiting)
+    return Backlog(Depth(0, int(sum(waiting.values())), delayed, flight), waiting, ms)
 
 
 @dataclass

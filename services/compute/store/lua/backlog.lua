@@ -1,6 +1,6 @@
 -- ARGV: how many entries of each end of a queue to look at.
 -- Answers the depth, then name and milliseconds learned of each computation, then name and number waiting, estimated
--- from the queues' ends. A computation that is being measured has taken at least as long as its first tasks are out.
+-- from the queues' ends. Below 0 are the milliseconds for which the first tasks of one that is being measured are out.
 local sample = tonumber(ARGV[1])
 local counts = {}
 for _, queue in pairs(QUEUES) do
@@ -20,7 +20,7 @@ for name, count in pairs(counts) do
   if text then
     local since = string.match(text, '^%?(%d+):')
     durations[#durations + 1] = name
-    durations[#durations + 1] = since and whole(NOW - since) or text
+    durations[#durations + 1] = since and whole(since - NOW - 1) or text
   end
   waiting[#waiting + 1] = name
   waiting[#waiting + 1] = string.format('%.3f', count)
