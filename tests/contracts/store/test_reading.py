@@ -136,12 +136,6 @@ def test_a_lease_ends_by_the_server_s_clock(steps: Steps) -> None:
     assert not steps.store.release("reconcile", "a")
 
 
-def test_the_fleet_document(steps: Steps) -> None:
-    assert steps.store.fleet() is None
-    steps.store.put_fleet(json.dumps({"desired": 3}).encode())
-    assert steps.store.fleet() == b'{"desired": 3}'
-
-
 def test_ping(steps: Steps) -> None:
     steps.store.ping()
 
