@@ -25,6 +25,10 @@ from services.autoscaler.model import Capacity, Launch, Member, SchedulerView
 from services.autoscaler.reconcile import Stop
 from services.compute.errors import TidegateError
 
+LEASE = "autoscaler"
+LEASE_MS = 15_000
+"""Longer than any one call takes; prolonged before each. A successor acts so long after its predecessor was killed."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,7 +47,10 @@ class Scheduler(Protocol):
 
 
 class Notebook(Protocol):
-    """What is wanted of Redis: notes, written under the lease only."""
+    """What is wanted of Redis: the lease, and notes that are written under it only."""
+
+    def lease(self, name: str, owner: str, ttl_ms: int) -> bool:
+        """Take or prolong the lease."""
 
     def put_fleet(
         self,
@@ -65,7 +72,7 @@ class Done:
         retired: machines that take nothing new any more.
         stopped: machines that were told to stop.
         failures: what did not work, in the words of whoever refused.
-        no_capacity: Spot machines that were refused for want of capacity.
+        short: capacities of which there was not enough.
         start_failed: whether a launch was refused for good.
         wait: seconds for which the fleet should not be asked again.
     """
@@ -74,7 +81,7 @@ class Done:
     retired: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    no_capacity: int = 0
+    short: set[Capacity] = field(default_factory=set)
     start_failed: bool = False
     wait: float = 0.0
 
@@ -106,19 +113,20 @@ class Actor:
         self._clock = clock
 
     def write(self, notes: Mapping[str, bytes] | None = None, drop: Sequence[str] = ()) -> None:
-        """Change notes.
+        """Prolong the lease and change notes.
 
         Raises:
             LeaseLost: somebody else acts now.
         """
-        if not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
+        held = self._notebook.lease(LEASE, self._owner, LEASE_MS)
+        if not held or not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
             raise LeaseLost("the lease has passed to another autoscaler")
 
     def replay(self, launches: Sequence[Launch], done: Done) -> None:
         """Make launches again whose answers are not known."""
         for launch in launches:
             log.info("launch is made again, its answer is not known", token=launch.token, count=launch.count)
-            if not self._launch(launch, done):
+            if not self._launch(launch, done, again=True):
                 return
 
     def launch(self, counts: Mapping[Capacity, int], done: Done) -> None:
@@ -131,23 +139,27 @@ class Actor:
                 )
                 if not self._launch(launch, done):
                     return
-                if done.no_capacity and capacity is Capacity.SPOT:
+                if capacity in done.short:
                     break  # more of the same would be refused as well
 
-    def _launch(self, launch: Launch, done: Done) -> bool:
-        """Make one launch; whether another one has a chance."""
+    def _launch(self, launch: Launch, done: Done, *, again: bool = False) -> bool:
+        """Make one launch; whether another one has a chance.
+
+        A launch that is made again keeps its note until it is answered: that this call did nothing says nothing about
+        the one before.
+        """
         name = book.launch_name(launch)
         self.write({name: book.written(launch)})
         try:
             launched = self._fleet.launch(launch)
         except FleetThrottled as error:
-            self.write(drop=[name])
+            self.write(drop=[] if again else [name])
             done.failed(error)
             return False
         except LaunchRefused as error:
-            self.write(drop=[name])
+            self.write(drop=[] if again else [name])
             done.failed(error)
-            done.start_failed = True
+            done.start_failed = not again
             return False
         except FleetUnavailable as error:  # it may have worked: the note stays
             done.failed(error)
@@ -155,8 +167,8 @@ class Actor:
         self.write({name: book.written(launch, launched.ids)})
         done.launched.setdefault(launch.capacity, []).extend(launched.ids)
         done.failures += sorted(set(launched.refused))
-        if launch.capacity is Capacity.SPOT:
-            done.no_capacity += launched.no_capacity
+        if launched.no_capacity:
+            done.short.add(launch.capacity)
         return True
 
     def retire(self, members: Sequence[Member], done: Done) -> Sequence[Stop]:
@@ -170,14 +182,15 @@ class Actor:
         except SchedulerUnavailable as error:  # noted, so that the next round asks again
             done.failed(error)
             return ()
-        refused = [member for member in members if not {worker.address for worker in member.workers} & gone]
+        refused = [member for member in members if not {worker.address for worker in member.workers} <= gone]
         if refused:
             self.write(drop=[book.retire_name(member.machine.id) for member in refused])
             done.failures.append(f"the scheduler keeps {len(refused)} machines for the data that they hold")
-        busy = {worker.machine for worker in view.workers if worker.running}
+        there = {worker.machine for worker in view.workers}
+        at_work = {worker.machine for worker in view.workers if worker.running or not worker.leaving}
         leaving = [member.machine.id for member in members if member not in refused]
         done.retired += leaving
-        return [Stop(machine, "retired, and nothing runs on it") for machine in leaving if machine not in busy]
+        return [Stop(machine, "retired, and nothing runs on it") for machine in leaving if machine in there - at_work]
 
     def stop(self, stops: Sequence[Stop], done: Done) -> None:
         """Tell machines to stop; each drains first."""

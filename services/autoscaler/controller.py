@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from services.autoscaler import market, notes, starts
-from services.autoscaler.act import Actor, Done, LeaseLost, Notebook, Scheduler
+from services.autoscaler.act import LEASE, LEASE_MS, Actor, Done, LeaseLost, Notebook, Scheduler
 from services.autoscaler.errors import FleetUnavailable, SchedulerUnavailable
 from services.autoscaler.fleet import Fleet
 from services.autoscaler.market import Market
@@ -29,10 +29,6 @@ from services.autoscaler.settings import AutoscalerSettings
 from services.autoscaler.starts import Starts
 from services.compute.store.types import Backlog
 
-LEASE = "autoscaler"
-LEASE_MS = 15_000
-"""Longer than a round and any one call in it take; a successor acts so long after its predecessor was killed."""
-
 CHECK_S = 3600.0
 """Between two looks at the quotas."""
 
@@ -41,9 +37,6 @@ log = structlog.get_logger(__name__)
 
 class Store(Notebook, Protocol):
     """What is wanted of Redis; every method may raise StoreUnavailable."""
-
-    def lease(self, name: str, owner: str, ttl_ms: int) -> bool:
-        """Take or prolong the lease."""
 
     def release(self, name: str, owner: str) -> bool:
         """Give the lease back."""
@@ -186,7 +179,7 @@ class Controller:
             log.info("machine is gone", machine=each.id, ending=each.ending, capacity=each.capacity, reason=each.reason)
         if any(each.ending is Ending.NO_CAPACITY for each in snapshot.ended):
             self._market = market.refused(self._market, now)
-        self._market = market.seen(self._market, snapshot.members)
+        self._market = market.seen(self._market, snapshot.members, self._settings, now)
         if set(snapshot.presence.joined) - set(before.joined):
             self._starts = Starts()
         elif starts.never_joined(snapshot.ended, before.joined):
@@ -210,12 +203,12 @@ class Controller:
             done.failures.append("the fleet's quota of calls is used up: the rest is done in a later round")
             return
         members = {member.machine.id: member for member in snapshot.members}
-        half_way = [m for m in snapshot.members if m.retiring and m.busy and not all(w.leaving for w in m.workers)]
+        half_way = [m for m in snapshot.members if m.retiring and not all(w.leaving for w in m.workers)]
         retired = self._actor.retire([*(members[machine] for machine in plan.retire), *half_way], done)
         self._actor.stop([*plan.stop, *retired], done)
         if done.wait == 0.0:
             self._launch(plan.launch, snapshot, done)
-        if done.no_capacity:
+        if Capacity.SPOT in done.short:
             self._market = market.refused(self._market, snapshot.now)
         swept = [stop.machine for stop in plan.stop if not members[stop.machine].retiring]
         if done.start_failed or swept:
@@ -225,7 +218,7 @@ class Controller:
     def _launch(self, count: int, snapshot: Snapshot, done: Done) -> None:
         now, settings = snapshot.now, self._settings
         count = starts.allowed(self._starts, count, now)
-        split = market.split(count, snapshot.members, self._market, settings, now)
+        split = market.split(count, snapshot.members, self._market, settings, now, self._fleet.revision)
         if not count and market.dear(snapshot.members, settings) and market.probe_due(self._market, settings, now):
             split = {Capacity.SPOT: 1}
         if not sum(split.values()):

@@ -120,7 +120,8 @@ class Loop:
 
     def _once(self) -> None:
         self._depth = None
-        round_ = self._controller.round()
+        with self._metrics.seconds.time():
+            round_ = self._controller.round()
         if round_ is None:
             self._restored = False
             self._metrics.standing_by()

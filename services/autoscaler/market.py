@@ -32,10 +32,13 @@ def fallback(market: Market, settings: EcsSettings, now: float) -> bool:
 
 
 def split(
-    count: int, members: Sequence[Member], market: Market, settings: EcsSettings, now: float
+    count: int, members: Sequence[Member], market: Market, settings: EcsSettings, now: float, revision: str
 ) -> Mapping[Capacity, int]:
-    """How many of `count` new machines should have which capacity; none is left out of the answer but by 0."""
-    have = sum(member.active and member.machine.capacity is Capacity.ON_DEMAND for member in members)
+    """How many of `count` new machines of a revision should have which capacity."""
+    have = sum(
+        member.active and member.machine.capacity is Capacity.ON_DEMAND and member.machine.revision == revision
+        for member in members
+    )
     base = min(count, max(0, settings.on_demand_base - have))
     rest = count - base
     if not settings.use_spot:
@@ -68,13 +71,15 @@ def tried(market: Market, now: float) -> Market:
     return market if market.refused_since is None else replace(market, tried_at=now)
 
 
-def seen(market: Market, members: Sequence[Member]) -> Market:
-    """A Spot machine that was asked for after the last refusal runs: there is Spot again."""
-    if market.refused_since is not None and any(
+def seen(market: Market, members: Sequence[Member], settings: EcsSettings, now: float) -> Market:
+    """Forget refusals: a Spot machine asked for after the last one runs, or they are too old to tell anything."""
+    if market.refused_since is None:
+        return market
+    runs = any(
         member.machine.capacity is Capacity.SPOT
         and member.machine.phase is Phase.RUNNING
         and member.machine.created_at >= market.tried_at
         for member in members
-    ):
-        return replace(market, refused_since=None)
-    return market
+    )
+    old = now - market.tried_at > 2 * settings.spot_retry_after
+    return replace(market, refused_since=None) if runs or old else market

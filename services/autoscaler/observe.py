@@ -52,7 +52,7 @@ class Snapshot:
             dask_workers=len(workers),
             busy_workers=sum(worker.running > 0 for worker in workers),
             others=self._others(active),
-            running=sum(worker.running for worker in workers if worker.machine in active),
+            running=sum(min(w.running, w.threads) for w in workers if w.machine in active),
             backlog=self.backlog,
         )
 
@@ -78,8 +78,11 @@ def bring_together(
     everything = [*machines, *_not_shown_yet(notes, shown)]
     if scheduler is None:
         members = tuple(Member(machine, retiring=machine.id in notes.retiring) for machine in everything)
-        return Snapshot(now, members, ended, None, backlog, before, shown, trouble)
+        # Nobody could join meanwhile: absence is counted anew from the next answer on.
+        return Snapshot(now, members, ended, None, backlog, Presence("", before.joined), shown, trouble)
     members, presence = merge(everything, scheduler, notes.retiring, before, now)
+    # What no listing shows cannot be missed yet.
+    members = tuple(member if member.machine.id in shown else member._replace(absent_for=0.0) for member in members)
     return Snapshot(now, members, ended, scheduler, backlog, presence, shown, trouble)
 
 

@@ -38,7 +38,7 @@ class Load:
         dask_workers: Dask workers at the scheduler.
         busy_workers: those of them that have a task.
         others: Dask workers in a growing target that are not this fleet's to provide.
-        running: tasks on the workers of active machines.
+        running: threads of active machines that tasks hold, at most all of each worker.
         backlog: what waits in Redis; None when that is not known.
     """
 
@@ -123,7 +123,8 @@ def machines_for_dask(load: Load, machine: MachineSettings) -> int:
     if target > load.dask_workers or (target == load.dask_workers and not free):
         return math.ceil(max(0, target - load.others) / machine.worker_processes)
     kept = max(0, target - load.busy_workers)
-    return math.ceil(load.running / threads) + math.ceil(kept / machine.worker_processes)
+    by_tasks = math.ceil(load.running / threads) + math.ceil(kept / machine.worker_processes)
+    return min(by_tasks, math.ceil(target / machine.worker_processes))
 
 
 def machines_for_backlog(backlog: Backlog, target_duration: float, machine: MachineSettings) -> int:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from services.autoscaler.model import Capacity, Member, Phase
 from services.autoscaler.settings import PolicySettings
 
+GONE_S = 30.0
+"""A retired machine without a worker at the scheduler for so long has left it; before, it may be joining a new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -65,7 +68,7 @@ def reconcile(
     current, outdated = _sort_out(active, revision, on_demand_base if replace_on_demand else None)
     launch = _launch(desired, members, current, outdated, settings)
     retire = [
-        *_replaced(desired, current, outdated),
+        *_replaced(desired, current, outdated, settings, now),
         *_surplus(desired, current, outdated, settings, now, on_demand_base),
     ]
     stop = [Stop(m.machine.id, f"did not join the scheduler within {settings.join_timeout:g} s") for m in lost]
@@ -89,8 +92,12 @@ def _sort_out(
 
 
 def _done(member: Member) -> bool:
-    """Whether a retired machine can be stopped: also one whose workers have all left the scheduler."""
-    return member.retiring and member.machine.phase is not Phase.STOPPING and not member.busy
+    """Whether a retired machine can be stopped: it takes nothing new and runs nothing, or has left for good."""
+    if not member.retiring or member.machine.phase is Phase.STOPPING:
+        return False
+    if not member.joined:  # it may be on its way to another scheduler with what it runs
+        return member.absent_for > GONE_S
+    return all(worker.leaving and not worker.running for worker in member.workers)
 
 
 def _launch(
@@ -106,13 +113,18 @@ def _launch(
     return max(0, min(desired - len(current), limit - there))
 
 
-def _replaced(desired: int, current: Sequence[Member], outdated: Sequence[Member]) -> list[str]:
-    """Machines with old code whose work others can do by now, busy ones too: what they run they finish."""
+def _replaced(
+    desired: int, current: Sequence[Member], outdated: Sequence[Member], settings: PolicySettings, now: float
+) -> list[str]:
+    """Machines whose work others can do by now; busy ones, which finish what they run, only for others that came."""
     arrived = sum(member.joined for member in current)
-    surplus = len(outdated) - max(0, desired - arrived)
-    ready = [member for member in outdated if member.joined]
-    ready.sort(key=lambda member: (member.busy, member.stored, member.machine.id))
-    return [member.machine.id for member in ready[: max(0, surplus)]]
+    there = [member for member in outdated if member.joined]
+    surplus = max(0, len(there) - max(0, desired - arrived))
+    ready = [member for member in there if _old_enough(member, settings, now)]
+    ready.sort(key=lambda member: (member.stored, member.machine.id))
+    idle = [member for member in ready if not member.busy][:surplus]
+    busy = [member for member in ready if member.busy][: min(surplus - len(idle), arrived)]
+    return [member.machine.id for member in (*idle, *busy)]
 
 
 def _surplus(
@@ -127,7 +139,7 @@ def _surplus(
     surplus = sum(member.joined for member in current) - desired
     if surplus <= 0 or outdated:
         return
-    spare_on_demand = sum(m.machine.capacity is Capacity.ON_DEMAND for m in current) - on_demand_base
+    spare_on_demand = sum(m.machine.capacity is Capacity.ON_DEMAND for m in current) - min(on_demand_base, desired)
     idle = [member for member in current if _may_go(member, settings, now)]
     idle.sort(
         key=lambda m: (m.machine.capacity is not Capacity.ON_DEMAND, m.stored, -m.machine.created_at, m.machine.id)
@@ -144,11 +156,13 @@ def _surplus(
 
 
 def _may_go(member: Member, settings: PolicySettings, now: float) -> bool:
+    return member.joined and not member.busy and _old_enough(member, settings, now)
+
+
+def _old_enough(member: Member, settings: PolicySettings, now: float) -> bool:
     begun = member.machine.billed_from
     return (
-        member.joined
-        and not member.busy
-        and member.joined_for >= settings.newest_grace
+        member.joined_for >= settings.newest_grace
         and now - (member.machine.created_at if begun is None else begun) >= settings.minimum_bill
     )
 

@@ -19,8 +19,9 @@ from services.autoscaler.model import DaskWorker, SchedulerView
 T = TypeVar("T")
 
 CONNECT_S = 2.0
-ANSWER_S = 10.0
-"""What a look may take in all; the scheduler does nothing else while it takes in a large graph."""
+ANSWER_S = 5.0
+"""What one address has for a look in all. All addresses together must leave some of the lease: a round that is longer
+is given up."""
 
 _WORKING = frozenset({"running", "paused", "init"})
 

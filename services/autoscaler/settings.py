@@ -42,7 +42,7 @@ class PolicySettings(EnvironmentSettings):
         300.0, gt=0, description="Seconds in which a machine must have joined the scheduler; then it is replaced."
     )
     rollout_surge: int = Field(
-        10, ge=1, description="Machines beyond `WORKERS_MAX` while new code replaces old, at most."
+        10, ge=1, description="Machines beyond `WORKERS_MAX` while new code replaces old, or Spot on-demand, at most."
     )
 
     @model_validator(mode="after")

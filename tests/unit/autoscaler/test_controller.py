@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from services.autoscaler.controller import LEASE_MS, Controller, Round
+from services.autoscaler.act import LEASE_MS
+from services.autoscaler.controller import Controller, Round
 from services.autoscaler.fleet.ecs import EcsFleet
 from services.compute.errors import StoreUnavailable
 from tests.fakes.ecs import ON_DEMAND, SPOT, Definition, FakeEcs, FakeTask, Hooks
@@ -155,6 +158,69 @@ def test_killed_at_any_write_it_neither_leaks_nor_doubles(writes: int) -> None:
     world.now += LEASE_MS / 1000 + 1
     world.rounds(120)
     assert len(world.running) == len(world.ecs.tasks) == 15
+
+
+def test_each_launch_is_written_down_before_it_is_made() -> None:
+    world = World(workers_min=25)
+    run_task, seen = world.ecs.run_task, []
+
+    def watched(**parameters: Any) -> Any:
+        seen.append(f"launch:{parameters['clientToken']}" in world.store.notes)
+        return run_task(**parameters)
+
+    world.ecs.run_task = watched  # type: ignore[method-assign]
+    world.round()
+    assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ConflictException"])
+def test_a_repeated_launch_that_is_refused_is_still_waited_for(code: str) -> None:
+    world = World(workers_min=10)
+    world.ecs.service.list_lag = 40.0
+    world.ecs.lose_answer("RunTask")
+    world.round()
+    world.ecs.fail_next("RunTask", code, "not now", 1)
+    world.rounds(300)
+    assert len(world.ecs.tasks) == 10
+
+
+def test_killed_before_it_told_a_retired_machine_its_successor_does() -> None:
+    world = World(workers_min=0, fluctuation_window=0)
+    world.scheduler.target = 3
+    world.rounds(90)
+    world.busy(0)
+    retire = world.scheduler.retire
+
+    def die(workers: Any) -> Any:
+        raise StoreUnavailable("killed")
+
+    world.scheduler.retire = die  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        world.rounds(120)
+    assert len([name for name in world.store.notes if name.startswith("retire:")]) == 3
+    world.scheduler.retire = retire  # type: ignore[method-assign]
+    world.busy(3, target=3)  # tasks came to them, since nobody had told them
+    world.controller = world.start()
+    world.now += LEASE_MS / 1000
+    world.rounds(30)
+    assert len(world.scheduler.retired) == 3
+    assert all(call.operation != "StopTask" for call in world.ecs.calls)
+    world.busy(0)
+    world.rounds(30)
+    assert world.running == []
+
+
+def test_machines_that_start_while_the_scheduler_is_away_have_their_time_when_it_is_back() -> None:
+    world = World(workers_min=9)
+    world.life.join = False
+    world.rounds(20)
+    world.scheduler.away = True
+    world.rounds(900)
+    world.scheduler.away = False
+    world.round()
+    world.scheduler.join(*[task.id for task in world.running])
+    world.rounds(60)
+    assert len(world.ecs.tasks) == 9
 
 
 def test_two_autoscalers_one_acts() -> None:

@@ -80,26 +80,33 @@ def test_what_others_provide_is_left_out_of_the_load() -> None:
 def test_the_market_falls_back_after_a_while_and_tries_again() -> None:
     own = settings(spot_fallback_after=60, spot_retry_after=300, on_demand_base=1)
     known = Market()
-    assert market.split(5, [], known, own, NOW) == {Capacity.ON_DEMAND: 1, Capacity.SPOT: 4}
+    assert market.split(5, [], known, own, NOW, "1") == {Capacity.ON_DEMAND: 1, Capacity.SPOT: 4}
     base = [member("base", capacity=Capacity.ON_DEMAND)]
     known = market.refused(known, NOW)
-    assert market.split(5, base, known, own, NOW + 59) == {Capacity.ON_DEMAND: 0, Capacity.SPOT: 5}
+    assert market.split(5, base, known, own, NOW + 59, "1") == {Capacity.ON_DEMAND: 0, Capacity.SPOT: 5}
     known = market.refused(known, NOW + 59)
-    assert market.split(5, base, known, own, NOW + 60) == {Capacity.ON_DEMAND: 5, Capacity.SPOT: 0}
-    assert market.split(5, base, known, own, NOW + 360) == {Capacity.ON_DEMAND: 4, Capacity.SPOT: 1}
+    assert market.split(5, base, known, own, NOW + 60, "1") == {Capacity.ON_DEMAND: 5, Capacity.SPOT: 0}
+    assert market.split(5, base, known, own, NOW + 360, "1") == {Capacity.ON_DEMAND: 4, Capacity.SPOT: 1}
     known = market.tried(known, NOW + 360)
-    assert market.split(5, base, known, own, NOW + 365)[Capacity.SPOT] == 0
+    assert market.split(5, base, known, own, NOW + 365, "1")[Capacity.SPOT] == 0
     old = member("old", created_at=NOW)
-    assert market.seen(known, [old]).refused_since is not None, "it was there before the refusals"
+    assert market.seen(known, [old], own, NOW + 366).refused_since is not None, "it was there before the refusals"
     new = member("new", created_at=NOW + 361)
     starting = member("new", None, created_at=NOW + 361, phase=Phase.STARTING)
-    assert market.seen(known, [starting]).refused_since is not None
-    assert market.seen(known, [new]).refused_since is None
+    assert market.seen(known, [starting], own, NOW + 366).refused_since is not None
+    assert market.seen(known, [new], own, NOW + 366).refused_since is None
+    assert market.seen(known, [], own, NOW + 360 + 599).refused_since is not None
+    assert market.seen(known, [], own, NOW + 360 + 601).refused_since is None, "too old to tell anything"
     assert market.tried(Market(), NOW) == Market()
+    outdated = [member("base", capacity=Capacity.ON_DEMAND, revision="0")]
+    assert market.split(5, outdated, Market(), own, NOW, "1")[Capacity.ON_DEMAND] == 1, "the base is of new code too"
 
 
 def test_without_spot_everything_is_on_demand() -> None:
-    assert market.split(3, [], Market(), settings(use_spot=False), NOW) == {Capacity.ON_DEMAND: 3, Capacity.SPOT: 0}
+    assert market.split(3, [], Market(), settings(use_spot=False), NOW, "1") == {
+        Capacity.ON_DEMAND: 3,
+        Capacity.SPOT: 0,
+    }
 
 
 def test_failing_starts_are_tried_ever_more_slowly() -> None:

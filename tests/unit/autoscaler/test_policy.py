@@ -78,6 +78,10 @@ def test_tasks_that_are_spread_thin_need_fewer_machines() -> None:
     assert data.for_dask == 1 + 3, "idle ones that hold results are kept"
 
 
+def test_tasks_that_wait_on_a_worker_are_no_threads() -> None:
+    assert once(load(5, 1, busy=1, running=1000)).for_dask == 1, "never more than Dask itself wants"
+
+
 def follow(targets: list[tuple[float, int]], **changes: object) -> list[int]:
     """Decide over time, with as many machines as were decided before."""
     own, memory, active, decided = settings(**changes), Memory(), 0, []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.autoscaler.model import Capacity, Member, Phase
 from services.autoscaler.reconcile import Plan, reconcile
-from tests.unit.autoscaler.worlds import NOW, member, settings
+from tests.unit.autoscaler.worlds import NOW, member, settings, worker
 
 
 def plan(desired: int, *members: Member, revision: str = "1", base: int = 0, **changes: object) -> Plan:
@@ -56,11 +56,24 @@ def test_the_dearest_goes_first_then_the_emptiest() -> None:
     assert "dear" not in plan(1, spot, dear, full, base=1).retire
 
 
+def told(name: str, running: int = 0, *, leaving: bool = True) -> Member:
+    """A machine that is retired by note, whose worker has heard of it or not."""
+    return member(name, running, retiring=True)._replace(workers=(worker(name, running, leaving=leaving),))
+
+
 def test_retired_machines_are_stopped_once_nothing_runs_on_them() -> None:
-    made = plan(1, member("a"), member("done", retiring=True), member("at-work", 1, retiring=True))
+    made = plan(1, member("a"), told("done"), told("at-work", 1), told("never-told", leaving=False))
     assert [stop.machine for stop in made.stop] == ["done"]
-    assert [stop.machine for stop in plan(0, member("gone", None, retiring=True)).stop] == ["gone"]
+    away = member("away", None, retiring=True, absent_for=29.0)
+    assert plan(0, away).stop == (), "it may be joining another scheduler with what it runs"
+    assert [stop.machine for stop in plan(0, away._replace(absent_for=31.0)).stop] == ["away"]
     assert plan(0, member("stopping", retiring=True, phase=Phase.STOPPING)).stop == ()
+
+
+def test_the_on_demand_base_goes_with_the_last_work() -> None:
+    idle = [member(f"m{n}", capacity=Capacity.ON_DEMAND) for n in range(3)]
+    assert len(plan(0, *idle, base=2).retire) == 3
+    assert len(plan(1, *idle, base=2).retire) == 2
 
 
 def test_what_never_joins_is_stopped_and_replaced() -> None:
@@ -83,6 +96,20 @@ def test_new_code_starts_before_old_code_leaves() -> None:
     assert set(second.retire) == {"old0", "old2", "old1"}, "the idle ones first"
     all_here = [member(f"new{n}", 1, revision="2") for n in range(4)]
     assert set(plan(4, *old, *all_here, revision="2").retire) == {"old0", "old1", "old2", "old3"}
+
+
+def test_machines_with_old_code_that_are_still_starting_are_no_work_force() -> None:
+    joined = [member("a", 1), member("b", 1)]
+    starting = [member(f"s{n}", None, phase=Phase.STARTING) for n in range(10)]
+    assert plan(2, *joined, *starting, revision="2").retire == ()
+
+
+def test_busy_machines_with_old_code_wait_for_others_to_come() -> None:
+    old = [member(f"old{n}", 1) for n in range(10)]
+    assert plan(2, *old, revision="2").retire == ()
+    assert len(plan(2, *old, member("new", 0, revision="2"), revision="2").retire) == 1
+    young = [member(f"old{n}", 0, created_at=NOW - 10, billed_from=NOW - 10) for n in range(2)]
+    assert plan(0, *young, revision="2").retire == (), "its first minute is paid for"
 
 
 def test_a_rollout_at_the_maximum_goes_in_steps_beyond_it() -> None:
@@ -144,11 +171,11 @@ def test_rules_that_hold_for_every_fleet(members: list[Member], desired: int, su
     for stop in made.stop:
         each = known[stop.machine]
         assert not each.busy
-        assert each.retiring or each.absent_for > own.join_timeout
+        assert each.absent_for > 30.0 or (each.retiring and all(w.leaving for w in each.workers))
     assert len(set(made.retire)) == len(made.retire)
     assert not {m for m in made.retire if not known[m].active or not known[m].joined}
     # Never fewer than the work needs: what is left and joined, of what there was.
     joined = sum(each.active and each.joined for each in members)
     left = joined - len(made.retire)
-    assert left >= min(desired, joined) or not made.retire
+    assert left >= min(desired, joined)
     assert not (made.launch and set(made.retire) - outdated), "never starts and retires for the count at once"
