@@ -93,7 +93,7 @@ def moto() -> Iterator[tuple[str, Counting]]:
 
 def prepare(url: str) -> dict[str, str]:
     """Make network, cluster and task definition; return their names."""
-    import boto3  # type: ignore[import-untyped]
+    import boto3
 
     session = boto3.Session("testing", "testing", region_name=REGION)
     ec2, ecs = session.client("ec2", endpoint_url=url), session.client("ecs", endpoint_url=url)

@@ -170,7 +170,7 @@ class Controller:
         except FleetUnavailable as error:
             done.failed(error)
             return None
-        return bring_together(now, seen.machines, seen.ended, view, backlog, book, self._presence, done.failures)
+        return bring_together(now, seen.machines, seen.ended, view, backlog, book, self._presence)
 
     def _learn(self, snapshot: Snapshot) -> None:
         """Draw conclusions about Spot and about starting from what was seen."""

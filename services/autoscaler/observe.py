@@ -24,7 +24,6 @@ class Snapshot:
         backlog: what waits in Redis.
         presence: to compare the next round with.
         shown: ids of machines that the fleet itself shows, those that have just ended included.
-        trouble: what could not be asked, in words.
     """
 
     now: float
@@ -34,7 +33,6 @@ class Snapshot:
     backlog: Backlog
     presence: Presence
     shown: frozenset[str]
-    trouble: Sequence[str] = ()
 
     @property
     def active(self) -> Sequence[Member]:
@@ -71,7 +69,6 @@ def bring_together(
     backlog: Backlog,
     notes: Notes,
     before: Presence,
-    trouble: Sequence[str],
 ) -> Snapshot:
     """Make a snapshot of what was seen."""
     shown = frozenset([*(machine.id for machine in machines), *(each.id for each in ended)])
@@ -79,11 +76,11 @@ def bring_together(
     if scheduler is None:
         members = tuple(Member(machine, retiring=machine.id in notes.retiring) for machine in everything)
         # Nobody could join meanwhile: absence is counted anew from the next answer on.
-        return Snapshot(now, members, ended, None, backlog, Presence("", before.joined), shown, trouble)
+        return Snapshot(now, members, ended, None, backlog, Presence("", before.joined), shown)
     members, presence = merge(everything, scheduler, notes.retiring, before, now)
     # What no listing shows cannot be missed yet.
     members = tuple(member if member.machine.id in shown else member._replace(absent_for=0.0) for member in members)
-    return Snapshot(now, members, ended, scheduler, backlog, presence, shown, trouble)
+    return Snapshot(now, members, ended, scheduler, backlog, presence, shown)
 
 
 def _not_shown_yet(notes: Notes, shown: Collection[str]) -> list[Machine]:

@@ -8,7 +8,7 @@ from services.compute.errors import ObjectStoreError
 from services.objects.store import DEFAULT_TTL, PRESIGN_TTL, ObjectMissing, ObjectReader, check_key
 
 if TYPE_CHECKING:
-    from botocore.client import BaseClient  # type: ignore[import-untyped]
+    from botocore.client import BaseClient
 
 CONNECT_TIMEOUT = 2.0
 READ_TIMEOUT = 10.0
@@ -95,7 +95,7 @@ class S3ObjectStore:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    from botocore.exceptions import (  # type: ignore[import-untyped]
+    from botocore.exceptions import (
         BotoCoreError,
         ClientError,
         HTTPClientError,
@@ -106,8 +106,8 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _make_client() -> Any:
     try:
-        import boto3  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import boto3
+        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise ObjectStoreError("OBJECT_STORE names S3, but boto3 is not installed: install tidegate[s3]") from error

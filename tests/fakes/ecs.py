@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
-from botocore.exceptions import ReadTimeoutError  # type: ignore[import-untyped]
+from botocore.exceptions import ReadTimeoutError
 
 from tests.fakes import ecs_limits as limits
 from tests.fakes.ecs_life import NO_CAPACITY, SPOT_WARNING, Hooks, Lives

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 
 from tests.fakes.ecs import FakeEcs
 from tests.fakes.ecs_task import ON_DEMAND, FakeTask

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 MARK = "TIDEGATE_TEST_STACK"  # in the environment of all that a stack starts, and of what those start in turn
 

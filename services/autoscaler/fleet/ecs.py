@@ -250,9 +250,9 @@ def open_ecs_fleet(settings: EcsSettings) -> EcsFleet:
         FleetUnavailable: boto3 is not installed, or finds no region.
     """
     try:
-        import boto3  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
-        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise FleetUnavailable("FLEET=ecs needs boto3: install tidegate[autoscaler]") from error
     config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1})

@@ -97,7 +97,7 @@ def fake_world() -> Iterator[World]:
 @contextmanager
 def moto_account(patch: pytest.MonkeyPatch) -> Iterator[tuple[Any, tuple[str, str]]]:
     """Moto in this process, with a network and task definitions that tests share: both take it seconds."""
-    import boto3  # type: ignore[import-untyped]
+    import boto3
     from moto import mock_aws
     from moto.moto_api import state_manager
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError
 
 from services.autoscaler.errors import FleetThrottled, FleetUnavailable, LaunchRefused
 from services.autoscaler.fleet.ecs import EcsFleet, open_ecs_fleet
@@ -224,8 +224,8 @@ def test_quotas_over_http(fleet: EcsFleet) -> None:
 
 
 def test_what_is_not_asked_rightly(bridge: ProcessFleet) -> None:
-    import boto3  # type: ignore[import-untyped]
-    from botocore.config import Config  # type: ignore[import-untyped]
+    import boto3
+    from botocore.config import Config
 
     client = boto3.client("ecs", config=Config(parameter_validation=False, retries={"total_max_attempts": 1}))
     with pytest.raises(ClientError, match="InvalidParameterException"):

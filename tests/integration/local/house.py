@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from tests.harness.client import Client
 from tests.harness.process import MARK, Managed, alive, kill, marked

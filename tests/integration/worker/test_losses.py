@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from services.compute.models import State
 from tests.harness.ledger import Ledger

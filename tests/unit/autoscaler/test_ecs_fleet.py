@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from botocore.exceptions import (  # type: ignore[import-untyped]
+from botocore.exceptions import (
     EndpointConnectionError,
 )
 
@@ -204,7 +204,7 @@ def test_quotas_that_cannot_be_read_are_said(world: EcsWorld, error: Exception, 
 
 
 def test_clients_are_quick_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    import botocore.config  # type: ignore[import-untyped]
+    import botocore.config
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.loaders import Loader
 
 from services.autoscaler.fleet.ecs_task import ended_of, is_task_id, lacks_capacity, machine_of
 from services.autoscaler.model import Capacity, Ending, Phase

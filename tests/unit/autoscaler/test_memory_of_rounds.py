@@ -48,7 +48,7 @@ def test_machines_that_no_listing_shows_yet_are_counted() -> None:
         "launch:x": notes.written(Launch("x", 2, Capacity.ON_DEMAND, "7", NOW)),
     }
     book, _ = notes.read(raw)
-    seen = bring_together(NOW, [machine("a")], [], view(worker("a")), backlog(), book, Presence(), [])
+    seen = bring_together(NOW, [machine("a")], [], view(worker("a")), backlog(), book, Presence())
     assert sorted(each.machine.id for each in seen.members) == ["a", "b", "x/0", "x/1"]
     assert [each.machine.id for each in seen.members if each.joined] == ["a"]
     assert seen.shown == {"a"}
@@ -72,7 +72,7 @@ def test_what_others_provide_is_left_out_of_the_load() -> None:
     empty, _ = notes.read({})
     machines = [machine("mine"), machine("leaving", phase=Phase.STOPPING)]
     workers = [worker("mine", 1), worker("leaving", 1), worker("theirs", 0), worker("theirs2", 1)]
-    seen = bring_together(NOW, machines, [], view(*workers, target=9), backlog(), empty, Presence(), []).load()
+    seen = bring_together(NOW, machines, [], view(*workers, target=9), backlog(), empty, Presence()).load()
     assert (seen.active, seen.dask_workers, seen.busy_workers, seen.running) == (1, 4, 3, 1)
     assert seen.others == 3
 

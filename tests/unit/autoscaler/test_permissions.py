@@ -34,7 +34,7 @@ class Recording:
 
 def operations(service: str) -> dict[str, str]:
     """Operations by the names that boto3's methods have."""
-    from botocore import xform_name  # type: ignore[import-untyped]
+    from botocore import xform_name
 
     return {xform_name(name): name for name in service_model(service).operation_names}
 

@@ -34,7 +34,7 @@ def round_(desired: int | None = 3, plan: str = "", **done: Any) -> Round:
     view = SchedulerView("s1", "tcp://s", 3, [worker("a", 1), worker("b")])
     machines = [machine("a"), machine("b", capacity=Capacity.ON_DEMAND), machine("c")]
     ended = [Ended("d", Ending.RECLAIMED, Capacity.SPOT, "Spot interruption", NOW)]
-    snapshot = bring_together(NOW, machines, ended, view, backlog({"x": 4}, flight=2), read({})[0], Presence(), [])
+    snapshot = bring_together(NOW, machines, ended, view, backlog({"x": 4}, flight=2), read({})[0], Presence())
     return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), Starts())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ParamValidationError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError, ParamValidationError
 
 from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND, SPOT, FakeEcs, Limits
 from tests.unit.fakes.asking import STRATEGY, UNKNOWN, Clock, ids, listed, make, run

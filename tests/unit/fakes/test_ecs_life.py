@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from botocore.exceptions import (  # type: ignore[import-untyped]
+from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     ParamValidationError,

@@ -29,7 +29,7 @@ def s3(request: pytest.FixtureRequest) -> Any:
     """Start moto's S3, with credentials of its own."""
     import contextlib
 
-    import boto3  # type: ignore[import-untyped]
+    import boto3
     from moto import mock_aws
 
     patch = request.getfixturevalue("monkeypatch")
