@@ -149,7 +149,8 @@ class DaskWorker:
         name: its name.
         machine: id of its machine; its own name for a worker that is none of ours.
         threads: tasks that it runs at once.
-        running: tasks that the scheduler has given it, parents that wait for their children included.
+        running: tasks that the scheduler has given it, parents that wait for their children included, and those
+            that it has brought along from an earlier scheduler.
         stored: bytes of results that it holds.
         leaving: whether it takes nothing new.
     """

@@ -99,12 +99,14 @@ def _worker(address: str, about: Mapping[str, Any], running: Mapping[str, Sequen
     announced = about.get("tidegate")
     name = str(about.get("name", address))
     metrics = about.get("metrics")
+    metrics = metrics if isinstance(metrics, Mapping) else {}
     return DaskWorker(
         address=address,
         name=name,
         machine=str(announced.get("machine") or name) if isinstance(announced, Mapping) else name,
         threads=int(about.get("nthreads") or 0),
-        running=len(running.get(address, ())),
-        stored=int(metrics.get("managed_bytes") or 0) if isinstance(metrics, Mapping) else 0,
+        # What a worker runs since before it joined, the scheduler does not know; the worker itself says so.
+        running=len(running.get(address, ())) + int(metrics.get("tidegate_running") or 0),
+        stored=int(metrics.get("managed_bytes") or 0),
         leaving=str(about.get("status", "")) not in _WORKING,
     )

@@ -64,6 +64,14 @@ class TidegateWorker(Worker):
         self.executors = {name: each for name, each in self.executors.items() if each is not self.pool}
         return await super().close(timeout=timeout, executor_wait=executor_wait, nanny=nanny, reason=reason)
 
+    @property
+    def retired(self) -> bool:
+        """Whether it begins nothing more, by its own wish or the scheduler's.
+
+        Dask leaves what was sent here just before that where it is, until the worker is closed.
+        """
+        return bool(self.status is Status.closing_gracefully)
+
     def send_back_ready(self) -> int:
         """Return to the scheduler what was sent here and has not begun; how many tasks that were."""
         stimulus = f"drain-{time.time()}"

@@ -41,7 +41,7 @@ from services.worker.settings import WorkerSettings
 log = structlog.get_logger(__name__)
 
 LOOK_S = 0.5
-"""How often children without a parent are looked for."""
+"""How often a worker is looked at for what only it can mend."""
 LEAVE_S = FLUSH_S + 10.0
 """Beyond its grace a process may take this long to leave; then its supervisor kills it."""
 
@@ -102,7 +102,7 @@ class WorkerProcess:
             identity,
             make_pool(own.threads, name),
             security(settings.scheduler),
-            worker_options(own, directory),
+            {**worker_options(own, directory), "metrics": {"tidegate_running": self._unknown_running}},
         )
 
     async def run(self) -> int:
@@ -139,9 +139,9 @@ class WorkerProcess:
                 self._status = NO_SCHEDULER
                 return None
             closed = asyncio.ensure_future(worker.finished())  # type: ignore[no-untyped-call]
-            strays = asyncio.ensure_future(self._watch_strays(worker))
+            watch = asyncio.ensure_future(self._watch(worker))
             await asyncio.wait({closed, leave}, return_when=asyncio.FIRST_COMPLETED)
-            strays.cancel()
+            watch.cancel()
             if self._leave.is_set():
                 closed.cancel()
                 return worker
@@ -154,15 +154,21 @@ class WorkerProcess:
             self._status = DRAINED
         self._begin_drain(self._settings.worker.worker_grace)
 
-    async def _watch_strays(self, worker: TidegateWorker) -> None:
-        """Replace this process when children run on in it for a parent that has ended."""
+    async def _watch(self, worker: TidegateWorker) -> None:
+        """Give back what a retired worker does not begin any more, and replace a process with stray children."""
         strays = Strays()
         while True:
             await asyncio.sleep(LOOK_S)
+            if worker.retired:
+                worker.send_back_ready()
             late = strays.late(worker.released_keys() - self._context.bundles.keys())
             if late:
                 log.warning("code runs on that nobody waits for", keys=sorted(late)[:10])
                 self._replace()
+
+    def _unknown_running(self, worker: TidegateWorker) -> int:
+        """Bundles that run here since before this worker joined its scheduler, which knows nothing of them."""
+        return sum(bundle.dispatch not in worker.state.tasks for bundle in self._context.running())
 
     def _overdue(self) -> None:
         """Code runs on past its timeout (called by the watch thread): leave when all else has ended."""

@@ -8,7 +8,10 @@ import time
 
 import psutil
 
+from services.autoscaler.scheduler import SchedulerClient
 from services.compute.models import State
+from services.compute.security import security
+from services.compute.settings import SchedulerSettings
 from tests.harness.ledger import Ledger
 from tests.harness.process import alive
 from tests.harness.waiting import eventually
@@ -18,6 +21,17 @@ from tests.integration.worker.direct import Direct
 
 def pids(direct: Direct) -> set[int]:
     return {pid for worker in direct.stack.workers if worker.running for pid in worker.children() if alive(pid)}
+
+
+def known_running(direct: Direct) -> list[int]:
+    """Tasks on each worker, as the autoscaler sees them."""
+    scheduler = SchedulerClient(
+        (f"tcp://127.0.0.1:{direct.stack.scheduler.environment['SCHEDULER_PORT']}",), security(SchedulerSettings()), 30.0
+    )
+    try:
+        return [worker.running for worker in scheduler.look().workers]
+    finally:
+        scheduler.close()
 
 
 def test_a_worker_rejoins_the_next_scheduler_while_its_task_goes_on(start: Start, ledger: Ledger) -> None:
@@ -30,11 +44,13 @@ def test_a_worker_rejoins_the_next_scheduler_while_its_task_goes_on(start: Start
     direct.stack.restart_scheduler()
     workers = direct.stack.wait_workers(1)
     assert [worker["tidegate"]["run"] for worker in workers.values()] == runs
+    assert known_running(direct) == [1], "the fleet must not think it idle, though the new scheduler knows no task"
     ids += direct.submit("counted", {"ledger": str(ledger), "n": 2, "seconds": 0.1})
     records = direct.final(ids)
     assert [(record.state, record.attempts) for record in records] == [(State.DONE, 1)] * 2
     assert ledger.counts() == {1: 1, 2: 1}
     assert pids(direct) == before
+    eventually(lambda: known_running(direct) == [0], "nothing runs any more")
 
 
 def test_a_worker_finds_the_fallback_address(start: Start, ledger: Ledger) -> None:
