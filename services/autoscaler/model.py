@@ -187,6 +187,8 @@ class Member(NamedTuple):
     Attributes:
         machine: as the fleet knows it.
         workers: its Dask workers.
+        running: tasks on all of them.
+        stored: bytes of results that they hold.
         joined_for: seconds since it was first seen with one; 0 for a machine without.
         absent_for: seconds for which it could have joined and has not; 0 for one that has.
         retiring: whether we have told it to take nothing new.
@@ -194,6 +196,8 @@ class Member(NamedTuple):
 
     machine: Machine
     workers: Sequence[DaskWorker] = ()
+    running: int = 0
+    stored: int = 0
     joined_for: float = 0.0
     absent_for: float = 0.0
     retiring: bool = False
@@ -206,14 +210,9 @@ class Member(NamedTuple):
     @property
     def busy(self) -> bool:
         """Whether a task is on one of its workers."""
-        return any(worker.running for worker in self.workers)
+        return self.running > 0
 
     @property
     def active(self) -> bool:
         """Whether it takes, or will take, new work."""
         return not self.retiring and self.machine.phase is not Phase.STOPPING
-
-    @property
-    def stored(self) -> int:
-        """Bytes of results that it holds."""
-        return sum(worker.stored for worker in self.workers)

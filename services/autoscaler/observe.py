@@ -42,15 +42,15 @@ class Snapshot:
     def load(self) -> Load:
         """The policy's part of it."""
         workers = () if self.scheduler is None else self.scheduler.workers
-        active = {member.machine.id for member in self.active}
+        active = {member.machine.id for member in self.members if member.active}
         return Load(
             now=self.now,
             active=len(active),
             target=None if self.scheduler is None else self.scheduler.target,
             dask_workers=len(workers),
-            busy_workers=sum(worker.running > 0 for worker in workers),
+            busy_workers=sum([worker.running > 0 for worker in workers]),
             others=self._others(active),
-            running=sum(min(w.running, w.threads) for w in workers if w.machine in active),
+            running=sum([min(w.running, w.threads) for w in workers if w.machine in active]),
             backlog=self.backlog,
         )
 
@@ -58,7 +58,7 @@ class Snapshot:
         """Dask workers that are not ours to provide: those of no machine of ours, and busy ones that leave."""
         workers = () if self.scheduler is None else self.scheduler.workers
         own = {member.machine.id for member in self.members}
-        return sum(w.machine not in own or (w.machine not in active and w.running > 0) for w in workers)
+        return sum([w.machine not in own or (w.machine not in active and w.running > 0) for w in workers])
 
 
 def bring_together(

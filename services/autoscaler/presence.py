@@ -30,20 +30,24 @@ def merge(
     """All machines with their Dask workers, and the presence to compare the next round with."""
     if before.scheduler != view.id:
         before = Presence(view.id, before.joined)
-    by_machine: dict[str, Sequence[DaskWorker]] = {}
+    by_machine: dict[str, list[DaskWorker]] = {}
     for worker in view.workers:
-        by_machine[worker.machine] = (*by_machine.get(worker.machine, ()), worker)
+        by_machine.setdefault(worker.machine, []).append(worker)
     joined: dict[str, float] = {}
     absent: dict[str, float] = {}
     members = []
     for machine in machines:
         name = machine.id
         workers = by_machine.get(name, ())
+        running = stored = 0
+        for worker in workers:
+            running += worker.running
+            stored += worker.stored
         since = now
         if workers:
             since = joined[name] = before.joined.get(name, now)
         elif machine.phase is not Phase.STOPPING:
             since = absent[name] = before.absent.get(name, now)
         here, away = (now - since, 0.0) if workers else (0.0, now - since)
-        members.append(Member(machine, workers, here, away, name in retiring))
+        members.append(Member(machine, workers, running, stored, here, away, name in retiring))
     return tuple(members), Presence(view.id, joined, absent)

@@ -63,8 +63,11 @@ def reconcile(
         on_demand_base: on-demand machines that are wanted as such.
         replace_on_demand: whether those beyond it should give way to Spot machines, as old code does to new.
     """
-    lost = [member for member in members if member.absent_for > settings.join_timeout and member.active]
-    active = [member for member in members if member.active and member.absent_for <= settings.join_timeout]
+    lost: list[Member] = []
+    active: list[Member] = []
+    for member in members:
+        if member.active:
+            (lost if member.absent_for > settings.join_timeout else active).append(member)
     current, outdated = _sort_out(active, revision, on_demand_base if replace_on_demand else None)
     launch = _launch(desired, members, current, outdated, settings)
     retire = [
@@ -72,7 +75,7 @@ def reconcile(
         *_surplus(desired, current, outdated, settings, now, on_demand_base),
     ]
     stop = [Stop(m.machine.id, f"did not join the scheduler within {settings.join_timeout:g} s") for m in lost]
-    stop += [Stop(m.machine.id, "retired, and nothing runs on it") for m in members if _done(m)]
+    stop += [Stop(m.machine.id, "retired, and nothing runs on it") for m in members if m.retiring and _done(m)]
     return Plan(launch, tuple(retire), tuple(stop), _reason(launch, retire, stop, outdated))
 
 
@@ -93,7 +96,7 @@ def _sort_out(
 
 def _done(member: Member) -> bool:
     """Whether a retired machine can be stopped: it takes nothing new and runs nothing, or has left for good."""
-    if not member.retiring or member.machine.phase is Phase.STOPPING:
+    if member.machine.phase is Phase.STOPPING:
         return False
     if not member.joined:  # it may be on its way to another scheduler with what it runs
         return member.absent_for > GONE_S
@@ -109,7 +112,7 @@ def _launch(
 ) -> int:
     """Machines that are missing, within the maximum; new code is started beside the old, beyond it where it must."""
     limit = settings.workers_max + (settings.rollout_surge if outdated else 0)
-    there = sum(member.machine.phase is not Phase.STOPPING for member in members)
+    there = sum([member.machine.phase is not Phase.STOPPING for member in members])
     return max(0, min(desired - len(current), limit - there))
 
 
@@ -136,11 +139,11 @@ def _surplus(
     on_demand_base: int,
 ) -> Iterable[str]:
     """Idle machines beyond what is desired, not counting on those to come: the dearest first, then the emptiest."""
-    surplus = sum(member.joined for member in current) - desired
+    surplus = len([member for member in current if member.workers]) - desired
     if surplus <= 0 or outdated:
         return
-    spare_on_demand = sum(m.machine.capacity is Capacity.ON_DEMAND for m in current) - min(on_demand_base, desired)
-    idle = [member for member in current if _may_go(member, settings, now)]
+    spare_on_demand = sum([m.machine.capacity is Capacity.ON_DEMAND for m in current]) - min(on_demand_base, desired)
+    idle = [m for m in current if m.workers and not m.running and _old_enough(m, settings, now)]
     idle.sort(
         key=lambda m: (m.machine.capacity is not Capacity.ON_DEMAND, m.stored, -m.machine.created_at, m.machine.id)
     )
@@ -153,10 +156,6 @@ def _surplus(
             spare_on_demand -= 1
         surplus -= 1
         yield member.machine.id
-
-
-def _may_go(member: Member, settings: PolicySettings, now: float) -> bool:
-    return member.joined and not member.busy and _old_enough(member, settings, now)
 
 
 def _old_enough(member: Member, settings: PolicySettings, now: float) -> bool:

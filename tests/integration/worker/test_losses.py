@@ -25,9 +25,8 @@ def pids(direct: Direct) -> set[int]:
 
 def known_running(direct: Direct) -> list[int]:
     """Tasks on each worker, as the autoscaler sees them."""
-    scheduler = SchedulerClient(
-        (f"tcp://127.0.0.1:{direct.stack.scheduler.environment['SCHEDULER_PORT']}",), security(SchedulerSettings()), 30.0
-    )
+    address = f"tcp://127.0.0.1:{direct.stack.scheduler.environment['SCHEDULER_PORT']}"
+    scheduler = SchedulerClient((address,), security(SchedulerSettings()), 30.0)
     try:
         return [worker.running for worker in scheduler.look().workers]
     finally:

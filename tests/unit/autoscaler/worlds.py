@@ -47,7 +47,7 @@ def member(name: str, running: int | None = 0, **changes: object) -> Member:
     """A machine with one worker that runs so many tasks; None for one that has not joined."""
     own = {key: changes.pop(key) for key in ("joined_for", "absent_for", "retiring") if key in changes}
     workers = () if running is None else (worker(name, running),)
-    return Member(machine(name, **changes), workers, **{"joined_for": 3000.0, **own})  # type: ignore[arg-type]
+    return Member(machine(name, **changes), workers, running or 0, **{"joined_for": 3000.0, **own})  # type: ignore[arg-type]
 
 
 def backlog(waiting: Mapping[str, float] | None = None, *, flight: int = 0, delayed: int = 0, **ms: float) -> Backlog:
