@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -78,8 +79,11 @@ def _swept(pool: ProcessPoolExecutor, names: Sequence[str], settings: Settings, 
 
 def _conditions() -> str:
     load = os.getloadavg()[0]
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, distributed {version('distributed')}, "
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, Python {platform.python_version()}, "
+        f"distributed {version('distributed')}, "
         f"{os.cpu_count()} cores, load average {load:.1f}."
     )
 

@@ -46,6 +46,7 @@ class Snapshot:
         return Load(
             now=self.now,
             active=len(active),
+            scheduler="" if self.scheduler is None else self.scheduler.id,
             target=None if self.scheduler is None else self.scheduler.target,
             dask_workers=len(workers),
             busy_workers=sum([worker.running > 0 for worker in workers]),

@@ -1,9 +1,12 @@
 """How many machines there should be: a pure function over what was observed and what recent rounds needed.
 
 What the work needs now is the scheduler's own `adaptive_target`, in machines, plus what waits in Redis and is not in
-Dask yet, by learned duration. Up at once, down late: machines that were needed within the stabilisation window stay,
-and of those needed a little earlier as many as random arrivals may want again, by the square root of the load (a
-Poisson process of mean n has the standard deviation √n). A larger drop is the end of a burst: those machines go.
+Dask yet, by learned duration.
+
+A need that stays near its mean is met with that mean and some headroom: random arrivals scatter by the square root of
+the load (a Poisson process of mean n has the standard deviation √n), and a machine that is started for each of their
+peaks comes when that has passed. A need far from the mean is a change: it is followed at once, up or down, and what
+was before is forgotten. What was needed all through the time that a machine is billed for at least is met in any case.
 """
 
 from __future__ import annotations
@@ -22,9 +25,18 @@ too little makes everybody wait until a first machine has measured it. With a wo
 RESTLESS = 1.5
 """Work that has grown or shrunk by this factor since the last round brings the next one forward."""
 
-DEVIATIONS = 0.5
-"""Standard deviations of the load that are kept as headroom. Dask spreads tasks over all machines, which leaves free
-threads besides: more than this costs more than it saves in waiting (bench/AUTOSCALING.md)."""
+HEADROOM = 1.64
+"""Standard deviations of the load that are kept as headroom: with so many a Poisson load finds a free thread in 95 % of
+the cases."""
+
+CHANGE = 3.0
+"""Standard deviations from the mean from which on a need is no fluctuation any more."""
+
+SETTLE_S = 30.0
+"""For so long after a scheduler was met it may not know of all its work: what was in flight under the one before is
+with neither it nor the queue until the workers have joined and the reconciler has sent the tasks again."""
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Load:
     Attributes:
         now: seconds since the epoch.
         active: machines that take, or will take, work.
+        scheduler: id of the scheduler; empty when it gave no answer.
         target: the scheduler's `adaptive_target`; None when it gave no answer.
         dask_workers: Dask workers at the scheduler.
         busy_workers: those of them that have a task.
@@ -44,6 +57,7 @@ class Load:
 
     now: float
     active: int
+    scheduler: str
     target: int | None
     dask_workers: int
     busy_workers: int
@@ -54,7 +68,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Machines that the work needed at one time."""
+    """Machines that the work needed at one time, whatever the minimum is."""
 
     at: float
     machines: int
@@ -62,9 +76,17 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the policy remembers from round to round; losing it keeps machines for one window longer."""
+    """What the policy remembers from round to round; losing it keeps machines for a while longer.
+
+    Attributes:
+        needs: of recent rounds, the latest one last; since the last change, at most.
+        scheduler: id of the scheduler that they are from.
+        met_at: when that was first seen.
+    """
 
     needs: tuple[Need, ...] = ()
+    scheduler: str = ""
+    met_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +117,21 @@ def decide(load: Load, memory: Memory, settings: PolicySettings, machine: Machin
     work = for_dask + for_backlog
     if work == 0 and load.backlog.depth.delayed + load.backlog.depth.flight:
         work = 1
-    need = min(max(work, settings.workers_min), settings.workers_max)
-    memory = remember(memory, load, need, settings)
-    kept = keep(memory.needs, load.now, settings, machine)
+    memory = remember(memory, load, work, settings, machine)
+    kept = max(settings.workers_min, keep(memory.needs, load.now, settings, machine))
     desired = min(kept, max(settings.workers_min, load.active + settings.scale_up_step))
     reason = f"work needs {work} ({for_dask} for Dask, {for_backlog} for the queue in Redis)"
     if work > settings.workers_max:
         reason += f", the maximum is {settings.workers_max}"
     elif work < settings.workers_min:
         reason += f", the minimum is {settings.workers_min}"
+    need = min(max(work, settings.workers_min), settings.workers_max)
     if desired > need:
-        reason += f"; {desired - need} more were needed a moment ago"
+        reason += f"; {desired - need} more for what recent rounds needed"
+    elif desired < min(need, kept):
+        reason += f"; at most {settings.scale_up_step} are started in one round"
+    elif desired < need:
+        reason += f"; {need - desired} more only if that lasts"
     return Decision(desired, reason, for_dask, for_backlog), memory
 
 
@@ -147,18 +173,46 @@ def restless(before: Depth, now: Depth) -> bool:
     return (old == 0) != (new == 0) or max(old, new) > RESTLESS * min(old, new)
 
 
-def remember(memory: Memory, load: Load, need: int, settings: PolicySettings) -> Memory:
-    """Add this round's need and forget what is older than both windows."""
-    # Without a past, what runs was needed by somebody who knew better.
-    needs = memory.needs or (Need(load.now, min(load.active, settings.workers_max)),)
+def remember(memory: Memory, load: Load, work: int, settings: PolicySettings, machine: MachineSettings) -> Memory:
+    """Add what this round's work needs; forget what is older than the window, and what was before a change."""
+    if load.scheduler != memory.scheduler:
+        memory = replace(memory, scheduler=load.scheduler, met_at=load.now)
+    need = min(work, settings.workers_max)
+    if load.now - memory.met_at < SETTLE_S:
+        # Without a past of our own, what runs was needed by somebody who knew better.
+        need = max(need, memory.needs[-1].machines if memory.needs else min(load.active, settings.workers_max))
     oldest = load.now - max(settings.stabilization_window, settings.fluctuation_window)
-    return replace(memory, needs=(*(each for each in needs if each.at >= oldest), Need(load.now, need)))
+    needs = (*(each for each in memory.needs if each.at >= oldest), Need(load.now, need))
+    mean, lately = _mean(needs), _since(needs, load.now - settings.stabilization_window)
+    far = CHANGE * _deviation(mean, machine)
+    if need > mean + far:
+        needs = needs[-1:]
+    elif max(each.machines for each in lately) < mean - far:
+        needs = lately
+    return replace(memory, needs=needs)
 
 
 def keep(needs: Sequence[Need], now: float, settings: PolicySettings, machine: MachineSettings) -> int:
-    """Machines to keep: all that were needed lately, and headroom for fluctuation out of those needed before that."""
-    lately = max(each.machines for each in needs if each.at >= now - settings.stabilization_window)
-    before = max(each.machines for each in needs)
-    threads = machine.worker_processes * machine.worker_threads
-    headroom = math.ceil(DEVIATIONS * math.sqrt(lately * threads) / threads)
-    return max(lately, min(before, lately + headroom))
+    """Machines to have for needs like these."""
+    if not any(each.machines for each in _since(needs, now - settings.stabilization_window)):
+        return 0
+    if now - needs[0].at < settings.minimum_bill:
+        return max(each.machines for each in needs)  # too short a past for a mean
+    mean, lasting = _mean(needs), min(each.machines for each in _since(needs, now - settings.minimum_bill))
+    scatter = math.sqrt(max(0.0, sum(each.machines**2 for each in needs) / len(needs) - mean * mean))
+    # Work that does not scatter, such as a few tasks that run for hours, needs no headroom.
+    headroom = min(HEADROOM * _deviation(mean, machine), CHANGE * scatter)
+    return min(settings.workers_max, max(lasting, 1, math.floor(mean + headroom + _ROUNDING)))
+
+
+def _since(needs: Sequence[Need], oldest: float) -> tuple[Need, ...]:
+    return tuple(each for each in needs if each.at >= oldest)
+
+
+def _mean(needs: Sequence[Need]) -> float:
+    return sum(each.machines for each in needs) / len(needs)
+
+
+def _deviation(mean: float, machine: MachineSettings) -> float:
+    """Standard deviation, in machines, of a Poisson load that fills so many of them on average."""
+    return math.sqrt(mean / (machine.worker_processes * machine.worker_threads))

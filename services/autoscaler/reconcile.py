@@ -120,6 +120,8 @@ def _replaced(
     desired: int, current: Sequence[Member], outdated: Sequence[Member], settings: PolicySettings, now: float
 ) -> list[str]:
     """Machines whose work others can do by now; busy ones, which finish what they run, only for others that came."""
+    if not outdated:
+        return []
     arrived = sum(member.joined for member in current)
     there = [member for member in outdated if member.joined]
     surplus = max(0, len(there) - max(0, desired - arrived))
@@ -142,20 +144,23 @@ def _surplus(
     surplus = len([member for member in current if member.workers]) - desired
     if surplus <= 0 or outdated:
         return
-    spare_on_demand = sum([m.machine.capacity is Capacity.ON_DEMAND for m in current]) - min(on_demand_base, desired)
-    idle = [m for m in current if m.workers and not m.running and _old_enough(m, settings, now)]
-    idle.sort(
-        key=lambda m: (m.machine.capacity is not Capacity.ON_DEMAND, m.stored, -m.machine.created_at, m.machine.id)
-    )
-    for member in idle:
+    on_demand = Capacity.ON_DEMAND
+    spare_on_demand = sum([m.machine.capacity is on_demand for m in current]) - min(on_demand_base, desired)
+    idle = [
+        (m.machine.capacity is not on_demand, m.stored, -m.machine.created_at, m.machine.id)
+        for m in current
+        if m.workers and not m.running and _old_enough(m, settings, now)
+    ]
+    idle.sort()
+    for on_spot, _, _, machine in idle:
         if surplus == 0:
             return
-        if member.machine.capacity is Capacity.ON_DEMAND:
+        if not on_spot:
             if spare_on_demand <= 0:
                 continue
             spare_on_demand -= 1
         surplus -= 1
-        yield member.machine.id
+        yield machine
 
 
 def _old_enough(member: Member, settings: PolicySettings, now: float) -> bool:

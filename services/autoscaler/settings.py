@@ -25,12 +25,15 @@ class PolicySettings(EnvironmentSettings):
         description="Seconds in which the fleet should be able to do all work at hand, when it is large enough.",
     )
     stabilization_window: float = Field(
-        5.0, ge=0, description="Seconds for which work must have needed fewer machines before any of them go."
+        0.0,
+        ge=0,
+        description="Seconds for which work must have needed far fewer machines before any of them go; raise it where "
+        "work comes in bursts with short pauses.",
     )
     fluctuation_window: float = Field(
-        600.0,
+        300.0,
         ge=0,
-        description="Seconds for which headroom is kept out of what work needed: half the square root of the load.",
+        description="Seconds over which the machines that work needs are averaged, as long as that does not change.",
     )
     minimum_bill: float = Field(
         60.0, ge=0, description="Seconds that a machine is billed for at least; it is not stopped before."

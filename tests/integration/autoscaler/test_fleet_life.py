@@ -107,6 +107,7 @@ def test_a_scheduler_that_is_killed_and_comes_back_costs_no_machine(cluster: Clu
     # Another one takes its place, under the second address.
     cluster.stack.restart_scheduler(port=cluster.stack.scheduler_ports[1])
     all_done_once(cluster, ids, again=machines)
+    assert len(cluster.ecs.fake.tasks) == machines, "none was let go for want of tasks, and then missed"
     cluster.wait_alone()
 
 

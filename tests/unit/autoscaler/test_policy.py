@@ -6,18 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.autoscaler.policy import Decision, Load, Memory, decide, restless
+from services.autoscaler.policy import SETTLE_S, Decision, Load, Memory, decide, restless
 from services.compute.store.types import Backlog, Depth
 from tests.unit.autoscaler.worlds import NOW, backlog, settings
 
 
 def load(
-    active: int = 0, target: int | None = 0, *, now: float = NOW, work: Backlog | None = None, **more: int
+    active: int = 0,
+    target: int | None = 0,
+    *,
+    now: float = NOW,
+    work: Backlog | None = None,
+    scheduler: str = "one",
+    **more: int,
 ) -> Load:
     """A fleet of `active` machines, all of whose workers have a task as far as the target goes."""
     workers = more.get("dask_workers", active)
     busy = more.get("busy", min(target or 0, workers))
-    return Load(now, active, target, workers, busy, more.get("others", 0), more.get("running", busy), work or backlog())
+    running, others = more.get("running", busy), more.get("others", 0)
+    return Load(now, active, scheduler, target, workers, busy, others, running, work or backlog())
 
 
 def once(seen: Load, memory: Memory | None = None, **changes: object) -> Decision:
@@ -55,7 +62,7 @@ def test_no_answer_means_hold() -> None:
     assert decision.desired is None
     assert "holding 7" in decision.reason
     assert "scheduler" in decision.reason
-    unknown = Load(NOW, 7, 3, 7, 3, 0, 3, None)
+    unknown = Load(NOW, 7, "one", 3, 7, 3, 0, 3, None)
     assert once(unknown).desired is None
 
 
@@ -68,7 +75,7 @@ def test_the_reason_names_what_bounds_it() -> None:
 def test_tasks_that_are_spread_thin_need_fewer_machines() -> None:
     """One task on each of eight machines with two threads: all are busy, half would do."""
     own, memory = settings(worker_threads=2, workers_min=0, fluctuation_window=0), Memory()
-    for at in (0.0, 20.0):
+    for at in (0.0, 40.0):
         seen = load(8, 8, busy=8, running=8, now=NOW + at)
         decision, memory = decide(seen, memory, own, own)
     assert (decision.desired, decision.for_dask) == (4, 4)
@@ -83,8 +90,8 @@ def test_tasks_that_wait_on_a_worker_are_no_threads() -> None:
 
 
 def follow(targets: list[tuple[float, int]], **changes: object) -> list[int]:
-    """Decide over time, with as many machines as were decided before."""
-    own, memory, active, decided = settings(**changes), Memory(), 0, []
+    """Decide over time, with as many machines as were decided before, under a scheduler that was met long ago."""
+    own, memory, active, decided = settings(**changes), Memory(scheduler="one"), 0, []
     for at, target in targets:
         decision, memory = decide(load(active, target, now=NOW + at, dask_workers=max(active, 1)), memory, own, own)
         assert decision.desired is not None
@@ -99,18 +106,56 @@ def test_fewer_only_after_the_window() -> None:
     assert decided == [50, 50, 50, 40]
 
 
-def test_headroom_for_fluctuation_is_kept_and_the_end_of_a_burst_is_not() -> None:
-    windows = {"stabilization_window": 10, "fluctuation_window": 300, "workers_min": 0}
-    assert follow([(0.0, 30), (20.0, 25), (200.0, 25), (340.0, 25)], **windows)[1:] == [28, 28, 25]
-    assert follow([(0.0, 80), (20.0, 0)], **windows) == [80, 0]
-    assert follow([(0.0, 80), (20.0, 16)], **windows)[-1] == 16 + 2
+def wave(*levels: int, every: float = 5.0, begin: float = 0.0) -> list[tuple[float, int]]:
+    """What work needs, round by round."""
+    return [(begin + every * n, level) for n, level in enumerate(levels)]
 
 
-def test_a_restart_keeps_what_runs_for_a_window() -> None:
+def test_a_load_that_scatters_gets_its_mean_and_headroom_and_stays() -> None:
+    # A load of mean 25 has a standard deviation of 5; 1.64 of them are 8.
+    assert set(follow(wave(*[18, 25, 32, 25] * 30), workers_min=0)[61:]) == {33}
+    # One that scatters less gets less: three of its own deviations.
+    assert set(follow(wave(*[25, 26] * 60), workers_min=0)[61:]) <= {26, 27}
+
+
+@pytest.mark.parametrize("constant", [1, 10, 90, 100, 140])
+def test_a_load_that_does_not_scatter_gets_no_headroom(constant: int) -> None:
+    assert set(follow(wave(*[constant] * 100), workers_min=0)) == {min(constant, 100)}
+
+
+def test_the_minimum_is_no_load() -> None:
+    assert set(follow(wave(*[0, 0, 1, 0, 0] * 20), workers_min=10)) == {10}
+
+
+def test_a_change_is_followed_at_once_up_and_down() -> None:
+    decided = follow(wave(*[25, 27, 23, 26] * 20, 80, 80, 20, 20, 0), workers_min=0)
+    assert decided[80:] == [80, 80, 20, 20, 0]
+
+
+def test_what_is_needed_for_a_whole_minute_is_met_though_it_is_no_change() -> None:
+    decided = follow(wave(*[50] * 60, *[64] * 14), workers_min=0)
+    assert decided[60] < 64
+    assert decided[60 + 13] >= 64
+
+
+def test_a_scheduler_that_is_new_is_taken_to_know_too_little_for_a_while() -> None:
+    own = settings(workers_min=0)
+    decision, memory = decide(load(40, 40, now=NOW), Memory(scheduler="one"), own, own)
+    assert decision.desired == 40
+    for at in (5.0, 20.0, 34.9):
+        decision, memory = decide(load(40, 0, now=NOW + at, scheduler="two"), memory, own, own)
+        assert decision.desired == 40
+    assert "40 more for what recent rounds needed" in decision.reason
+    assert decide(load(40, 0, now=NOW + 35.1, scheduler="two"), memory, own, own)[0].desired == 0
+    more, _ = decide(load(40, 60, now=NOW + 20, scheduler="three", running=40), memory, own, own)
+    assert more.desired == 60, "what it asks for is more than before"
+
+
+def test_a_restart_keeps_what_runs_for_a_while() -> None:
     own = settings(workers_min=0)
     first, memory = decide(load(40, 0), Memory(), own, own)
     assert first.desired == 40
-    later, _ = decide(load(40, 0, now=NOW + 20), memory, own, own)
+    later, _ = decide(load(40, 0, now=NOW + 31), memory, own, own)
     assert later.desired == 0
 
 
@@ -169,7 +214,8 @@ def test_constant_demand_is_met_in_bounded_rounds_and_stays_met(
 ) -> None:
     own = settings(workers_max=100, workers_min=0, scale_up_step=step, worker_threads=threads, fluctuation_window=60)
     memory, active, decided = Memory(), min(start, 100), []
-    rounds = 100 // step + 2 + int(max(own.fluctuation_window, own.stabilization_window) / 5) + 2
+    # What was there at first is kept until the scheduler has settled, and counts in the mean until the window is over.
+    rounds = int(SETTLE_S / 5) + 100 // step + 2 + int(max(own.fluctuation_window, own.stabilization_window) / 5) + 2
     for n in range(rounds + 20):
         # Dask's own answer: what the work needs, or what is not idle of more than that.
         target = demand * threads if active == 0 else demand
