@@ -1,0 +1,1 @@
+"""The infrastructure: a Pulumi program, and what it is made of."""
