@@ -222,6 +222,7 @@ class Ecs:
 
 def _said(error: Exception) -> tuple[str, str, bool]:
     """Return code and message of what boto3 raised, and whether the same call may succeed later."""
+    from botocore.exceptions import ConnectionError as NotConnected
     from botocore.exceptions import HTTPClientError
 
     response = getattr(error, "response", None) or {}
@@ -229,7 +230,7 @@ def _said(error: Exception) -> tuple[str, str, bool]:
     code, reason = str(body.get("Code") or type(error).__name__), str(body.get("Message") or error)
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     again = (
-        isinstance(error, HTTPClientError)
+        isinstance(error, (HTTPClientError, NotConnected))
         or code in _AGAIN
         or status >= _SERVER_ERROR
         or any(text in reason for text in _AGAIN_BEHIND)

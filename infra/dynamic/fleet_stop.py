@@ -159,9 +159,8 @@ class _Stop:
         return task.get("startedBy") == started_by(self._fleet) and tags.get(FLEET_TAG) == self._fleet
 
     def _stop(self, arn: str) -> None:
-        if wait := self._bucket.take(1):
-            self._clock.sleep(wait)
-            self._bucket.take(1)
+        while wait := self._bucket.take(1):
+            self._clock.sleep(max(wait, 0.001))  # a shorter wait may round to none
         reason = f"The stack that fleet {self._fleet} belongs to is destroyed"
         try:
             self._ecs.call("stop_task", cluster=self._cluster, task=arn, reason=reason)
