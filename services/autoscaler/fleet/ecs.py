@@ -69,7 +69,7 @@ class EcsFleet:
         self._settings = settings
         self._clock = clock
         self._failures = _failures()
-        self._owner = read.Owner(settings.fleet_name, f"tidegate/{settings.fleet_name}", settings.family)
+        self._owner = read.Owner(settings.fleet_name, read.started_by(settings.fleet_name), settings.family)
         self._changes = TokenBucket(CALL_BURST, CALL_RATE, clock)
         self._launches = {capacity: TokenBucket(LAUNCH_BURST, LAUNCH_RATE, clock) for capacity in Capacity}
         self._backoff = {"change": Backoff(clock), "read": Backoff(clock)}
