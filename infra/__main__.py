@@ -58,7 +58,7 @@ def main(place: Place) -> None:
     api = Api(wiring, images.api, cluster, network, balancer, results)
 
     # What operators see.
-    watch = Observability(place, cluster, cache, balancer, scheduler, autoscaler, api)
+    watch = Observability(place, cluster, cache, balancer, scheduler, api)
 
     pulumi.export("api_url", balancer.url)
     pulumi.export("scheduler_address", scheduler.address)

@@ -16,7 +16,7 @@ from infra.settings import ConfigError, read
 def find_place() -> Place:
     """The stack, as its configuration and credentials say; ends the program when the configuration is wrong."""
     try:
-        settings = read(config.CONFIG)
+        settings = read({**config.get_config_env(), **config.CONFIG.get()})
     except ConfigError as error:
         # A traceback would hide what the operator has to do.
         pulumi.log.error(str(error))

@@ -122,9 +122,7 @@ def use_files(file_system: str, access_point: str) -> list[Statement]:
     return [Statement(actions, (file_system,), condition)]
 
 
-def scale(
-    cluster: str, worker_definition: str, worker_roles: Sequence[str], fleet_name: str
-) -> list[Statement]:
+def scale(cluster: str, worker_definition: str, worker_roles: Sequence[str], fleet_name: str) -> list[Statement]:
     """The autoscaler: what its own list says.
 
     Args:

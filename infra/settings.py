@@ -45,7 +45,10 @@ class NetworkSettings(BaseModel):
     vpc_cidr: IPv4Network = Field(IPv4Network("10.0.0.0/16"), description="Addresses of the VPC, /16 to /24.")
     availability_zones: int = Field(2, ge=2, le=6, description="Availability zones; a load balancer needs two.")
     zone_mask: int = Field(
-        19, ge=17, le=26, description="Prefix length of each zone's part of the VPC: fixed, so that a zone can be added."
+        19,
+        ge=17,
+        le=26,
+        description="Prefix length of each zone's part of the VPC: fixed, so that a zone can be added.",
     )
     nat: Literal["none", "single", "per-zone"] | None = Field(
         None,
@@ -143,7 +146,9 @@ class WatchSettings(BaseModel):
     container_insights: bool | None = Field(
         None, description="CloudWatch Container Insights of the cluster. Unset: only in production."
     )
-    alarm_email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="Who gets alarms, by mail.")
+    alarm_email: str | None = Field(
+        None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="Who gets alarms, by mail."
+    )
     alarm_topic: str | None = Field(
         None, pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[\w-]+$", description="SNS topic that alarms go to instead."
     )
@@ -208,12 +213,11 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
         prefix, problems = self.vpc_cidr.prefixlen, []
         if not 16 <= prefix <= 24:
             problems.append(f"vpcCidr: {self.vpc_cidr} is a /{prefix}: AWS takes /16 to /28, and this stack up to /24")
-        zones = 2 ** max(0, self.zone_mask - prefix)
-        if self.zone_mask < prefix or zones < self.availability_zones:
+        zones = 2 ** (self.zone_mask - prefix) if self.zone_mask >= prefix else 0
+        if zones < self.availability_zones:
             problems.append(
-                f"zoneMask: {self.vpc_cidr} has room for {zones if self.zone_mask >= prefix else 0} zones of "
-                f"/{self.zone_mask}, and availabilityZones is {self.availability_zones}: raise zoneMask, or take a larger "
-                "vpcCidr"
+                f"zoneMask: {self.vpc_cidr} has room for {zones} zones of /{self.zone_mask}, and availabilityZones is "
+                f"{self.availability_zones}: raise zoneMask, or take a larger vpcCidr"
             )
         room = self.availability_zones * (2 ** (32 - self.private_mask) - RESERVED_ADDRESSES)
         needed = self.workers_max + self.api_max * 2 + SPARE_ADDRESSES
@@ -246,12 +250,12 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
         if any(images) and not all(images):
             problems.append("apiImage, autoscalerImage, workerImage: give all three images, or none to have them built")
         if self.log_days not in _LOG_DAYS:
-            problems.append(f"logDays: {self.log_days} is none of what CloudWatch takes: {', '.join(map(str, _LOG_DAYS))}")
+            days = ", ".join(map(str, _LOG_DAYS))
+            problems.append(f"logDays: {self.log_days} is none of what CloudWatch takes: {days}")
         if self.alarm_email and self.alarm_topic:
             problems.append("alarmEmail, alarmTopic: set one of them")
-        micro = re.match(r"cache\.t[12]\.", self.cache_node_type or "")
-        if micro:
-            problems.append(f"cacheNodeType: {self.cache_node_type} has no encryption in transit: take t3, t4g or larger")
+        if re.match(r"cache\.t[12]\.", self.cache_node_type or ""):
+            problems.append(f"cacheNodeType: {self.cache_node_type} has no TLS: take a t3, a t4g or a larger one")
         return problems
 
     @property
@@ -295,7 +299,7 @@ def _explain(error: ValidationError) -> str:
         else:
             description = StackSettings.model_fields[_field(key)].description
             lines.append(f"{NAMESPACE}:{key} is {problem.get('input')!r}: {problem['msg']}. {description}")
-    return "this stack's configuration cannot be used:\n  " + "\n  ".join(lines) + "\nSet a key with `pulumi config set`."
+    return "\n  ".join(["this stack's configuration cannot be used:", *lines]) + "\nSet a key with `pulumi config set`."
 
 
 def _field(key: str) -> str:

@@ -79,16 +79,14 @@ class Autoscaler(Component):
             ),
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
-            # After the fleet's end in the order of creation, so before it in that of deletion: nobody starts workers then.
+            # After the fleet's end in creation, so before it in deletion: nobody starts workers then.
             opts=self.child(*cluster.ready, *network.routes, *wiring.ready, *self.task.ready, *worker.task.ready),
         )
         self.service = service.name
         self.register_outputs({"service": self.service})
 
 
-def _environment(
-    wiring: Wiring, cluster: Cluster, network: Network, worker: Worker
-) -> dict[str, pulumi.Input[str]]:
+def _environment(wiring: Wiring, cluster: Cluster, network: Network, worker: Worker) -> dict[str, pulumi.Input[str]]:
     settings = wiring.place.settings
     return {
         **wiring.common(),

@@ -48,7 +48,8 @@ class Balancer(Component):
         self.resource_label = pulumi.Output.concat(self.arn_suffix, "/", self.target_group_suffix)
         if settings.domain is None:
             pulumi.log.warn(
-                "the API is reached over HTTP, in the clear: set tidegate:domain and tidegate:hostedZone for HTTPS", self
+                "the API is reached over HTTP, in the clear: set tidegate:domain and tidegate:hostedZone for HTTPS",
+                self,
             )
             self.listeners = [self._listener(ports.HTTP, self._forward())]
             self.url = pulumi.Output.concat("http://", self._balancer.dns_name)
@@ -67,7 +68,7 @@ class Balancer(Component):
             deregistration_delay=DEREGISTRATION_S,
             load_balancing_algorithm_type="least_outstanding_requests",
             health_check=aws.lb.TargetGroupHealthCheckArgs(
-                # Not /readyz, which asks Redis: a failover there would take all API tasks out at once, and ECS end them.
+                # Not /readyz, which asks Redis: ECS would end all API tasks at a failover there.
                 path="/livez",
                 matcher="200",
                 interval=10,
@@ -130,7 +131,9 @@ class Balancer(Component):
             ],
             opts=self.child(),
         )
-        redirect = aws.lb.ListenerDefaultActionRedirectArgs(port=str(ports.HTTPS), protocol="HTTPS", status_code="HTTP_301")
+        redirect = aws.lb.ListenerDefaultActionRedirectArgs(
+            port=str(ports.HTTPS), protocol="HTTPS", status_code="HTTP_301"
+        )
         return [
             self._listener(ports.HTTPS, self._forward(), proven.certificate_arn),
             self._listener(ports.HTTP, aws.lb.ListenerDefaultActionArgs(type="redirect", redirect=redirect)),

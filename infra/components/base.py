@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import pulumi
 
@@ -88,7 +87,6 @@ def _tagging(tags: Mapping[str, str]) -> pulumi.ResourceTransformation:
     return transform
 
 
-@cache
 def _taggable(kind: type[pulumi.Resource]) -> bool:
     """Whether resources of a class have tags, by the arguments of its constructor."""
     constructor = getattr(kind, "_internal_init", None)

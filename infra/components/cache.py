@@ -93,7 +93,7 @@ class Cache(Component):
             security_group_ids=[network.groups.cache.id],
             port=ports.CACHE,
             auth_token=token.result,
-            auth_token_update_strategy="ROTATE",
+            auth_token_update_strategy="ROTATE",  # noqa: S106
             transit_encryption_enabled=True,
             at_rest_encryption_enabled=True,
             auto_minor_version_upgrade=True,

@@ -58,7 +58,7 @@ class Certificates(Component):
         self.secrets: Mapping[str, pulumi.Output[str]] = {
             "DASK_TLS_CA": self._secret("ca", authority.cert_pem),
             "DASK_TLS_CERT": self._secret("cert", certificate.cert_pem),
-            "DASK_TLS_KEY": self._secret("key", pulumi.Output.secret(key.private_key_pem)),
+            "DASK_TLS_KEY": self._secret("key", key.private_key_pem),
         }
         self.register_outputs({})
 
@@ -77,7 +77,7 @@ class Certificates(Component):
         version = aws.secretsmanager.SecretVersion(
             self.place.names.logical(f"dask-{name}-value"),
             secret_id=secret.id,
-            secret_string=pulumi.Output.secret(value),
+            secret_string=value.apply(pulumi.Output.secret),
             opts=self.child(),
         )
         self.ready.append(version)

@@ -135,7 +135,12 @@ class Network(Component):
             )
 
     def _allow(
-        self, name: str, source: aws.ec2.SecurityGroup, target: aws.ec2.SecurityGroup, first: int, last: int | None = None
+        self,
+        name: str,
+        source: aws.ec2.SecurityGroup,
+        target: aws.ec2.SecurityGroup,
+        first: int,
+        last: int | None = None,
     ) -> None:
         """Let one group reach another at a range of TCP ports."""
         for kind, own, other in (

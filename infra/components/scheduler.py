@@ -48,7 +48,7 @@ class Scheduler(Component):
                 secrets=wiring.secrets(redis=False),
                 port=ports.SCHEDULER,
                 health=Health("scheduler", start=60),
-                shell=True,  # the way to Dask's dashboard
+                exec_shell=True,  # the way to Dask's dashboard
             ),
             opts=self.child(),
         )

@@ -75,7 +75,7 @@ class TaskArgs:
         health: how ECS sees whether it is well; None for not at all.
         stop_timeout: seconds from SIGTERM to SIGKILL.
         allowed: what its code may do on AWS, by the ARNs that it needs.
-        shell: whether operators may open a shell in it (ECS Exec).
+        exec_shell: whether operators may open a shell in it (ECS Exec).
         storage: GiB of its disk; None for Fargate's 20.
         files: shared file system to mount.
         keep_revisions: whether old revisions stay registered.
@@ -91,7 +91,7 @@ class TaskArgs:
     health: Health | None = None
     stop_timeout: int = 30
     allowed: pulumi.Input[Sequence[Statement]] = ()
-    shell: bool = False
+    exec_shell: bool = False
     storage: int | None = None
     files: Files | None = None
     keep_revisions: bool = False
@@ -154,12 +154,12 @@ class Task(Component):
     def _task_role(self) -> tuple[aws.iam.Role, list[aws.iam.RolePolicy]]:
         role = self._role(f"{self._service}-task", "what the code may do")
         args = self._args
-        if isinstance(args.allowed, (list, tuple)) and not args.allowed and not args.shell and args.files is None:
+        if isinstance(args.allowed, (list, tuple)) and not args.allowed and not args.exec_shell and args.files is None:
             return role, []
         files = [] if args.files is None else [args.files.file_system_arn, args.files.access_point_arn]
 
         def document(known: Sequence[Any]) -> str:
-            statements = [*known[0], *(policies.shell() if args.shell else [])]
+            statements = [*known[0], *(policies.shell() if args.exec_shell else [])]
             return policies.document([*statements, *(policies.use_files(*known[1:]) if files else [])])
 
         policy = aws.iam.RolePolicy(
@@ -198,7 +198,7 @@ class Task(Component):
 
     @property
     def _scratch(self) -> Mapping[str, str]:
-        return {**SCRATCH, **(EXEC_SCRATCH if self._args.shell else {})}
+        return {**SCRATCH, **(EXEC_SCRATCH if self._args.exec_shell else {})}
 
     def _volumes(self) -> list[aws.ecs.TaskDefinitionVolumeArgs]:
         volumes = [aws.ecs.TaskDefinitionVolumeArgs(name=name) for name in self._scratch]
@@ -228,7 +228,8 @@ class Task(Component):
             "environment": [{"name": name, "value": value} for name, value in sorted(args.environment.items())],
             "secrets": [{"name": name, "valueFrom": arn} for name, arn in sorted(args.secrets.items())],
             "mountPoints": [
-                {"sourceVolume": name, "containerPath": path, "readOnly": False} for name, path in sorted(mounts.items())
+                {"sourceVolume": name, "containerPath": path, "readOnly": False}
+                for name, path in sorted(mounts.items())
             ],
             "stopTimeout": args.stop_timeout,
             "logConfiguration": {
