@@ -80,24 +80,33 @@ class SchedulerSettings(EnvironmentSettings):
     scheduler_fallback: str | None = Field(
         None, description="Second address, tried when the first does not answer (a DNS name)."
     )
-    dask_tls_ca: Path | None = Field(
-        None, description="CA of the Dask cluster (PEM); with certificate and key turns TLS on."
+    dask_tls_ca: str | None = Field(
+        None,
+        description="CA of the Dask cluster, as a file or as PEM text; with certificate and key turns TLS on "
+        "(addresses then begin with `tls://`).",
     )
-    dask_tls_cert: Path | None = Field(None, description="Certificate of this process for Dask (PEM).")
-    dask_tls_key: Path | None = Field(None, description="Private key of `DASK_TLS_CERT` (PEM).")
+    dask_tls_cert: str | None = Field(
+        None, description="Certificate of this process for Dask, as a file or as PEM text."
+    )
+    dask_tls_key: SecretStr | None = Field(
+        None, description="Private key of `DASK_TLS_CERT`, as a file or as PEM text; without a passphrase."
+    )
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
-        files = {
+        parts = {
             "DASK_TLS_CA": self.dask_tls_ca,
             "DASK_TLS_CERT": self.dask_tls_cert,
             "DASK_TLS_KEY": self.dask_tls_key,
         }
-        missing = [name for name, file in files.items() if file is None]
-        if missing and len(missing) < len(files):
+        missing = [name for name, part in parts.items() if part is None]
+        if missing and len(missing) < len(parts):
             raise ValueError(
-                f"{', '.join(missing)}: not set, but all of {', '.join(files)} turn TLS on: set all or none"
+                f"{', '.join(missing)}: not set, but all of {', '.join(parts)} turn TLS on: set all or none"
             )
+        for name in {"scheduler_address", "scheduler_fallback"} & self.model_fields_set if not missing else ():
+            if not (getattr(self, name) or "tls://").startswith("tls://"):
+                raise ValueError(f"{name.upper()} must begin with tls://, since {', '.join(parts)} turn TLS on")
         return self
 
 
