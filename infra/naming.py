@@ -78,12 +78,13 @@ class Names:
         """Marks the workers of this stack (`FLEET_NAME`)."""
         return fit(self.prefix, OTHERS)
 
-    def tags(self, component: str) -> dict[str, str]:
+    def tags(self, component: str, tier: str) -> dict[str, str]:
         """Tags of everything that a component makes."""
         return {
             "tidegate:project": self.project,
             "tidegate:stack": self.stack,
             "tidegate:component": component,
+            "tidegate:tier": tier,
         }
 
 

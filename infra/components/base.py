@@ -41,7 +41,7 @@ class Component(pulumi.ComponentResource):
     """
 
     def __init__(self, part: str, place: Place, opts: pulumi.ResourceOptions | None = None) -> None:
-        tagged = pulumi.ResourceOptions(transformations=[_tagging(place.names.tags(part))])
+        tagged = pulumi.ResourceOptions(transformations=[_tagging(place.names.tags(part, place.settings.tier))])
         super().__init__(
             f"tidegate:components:{type(self).__name__}",
             place.names.logical(part),
