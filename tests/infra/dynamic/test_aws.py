@@ -152,8 +152,9 @@ def test_answers_that_are_lost_and_errors_of_the_server_are_tried_again(
     clock.sleeps.clear()
     server.fake.lose_answer("DescribeServices")
     server.fake.fail_next("ListTasks", "ServerException", "we are sorry")
+    server.fake.fail_next("DescribeTasks", "ServiceException", "a status of 500, whatever the code")
     provider.create(inputs(scheduler(), endpoint_url=server.url))
-    assert clock.sleeps == [0.375, 0.375]
+    assert clock.sleeps == [0.375] * 3
 
 
 @pytest.mark.usefixtures("credentials")

@@ -88,6 +88,36 @@ def test_half_a_mark_is_not_enough() -> None:
     assert bench.fake.count("StopTask") == 0
 
 
+def test_one_that_drains_and_is_only_tagged_is_not_waited_for() -> None:
+    bench = make(drain=None)
+    task = run(bench, startedBy="somebody", tags=[{"key": "tidegate:fleet", "value": "dev/blue"}])
+    bench.clock.sleep(60)
+    bench.fake.stop_task(cluster="tidegate", task=task.id)
+    bench.fleet_stop.delete("id", fleet_inputs())
+    assert task.status == "STOPPING"
+
+
+def test_what_others_have_stopped_is_described_once() -> None:
+    bench = make(drain=30.0)
+    for task in launch(bench, fleet="dev/green"):
+        bench.fake.stop_task(cluster="tidegate", task=task.id)
+    launch(bench)
+    bench.clock.sleep(60)
+    bench.fleet_stop.delete("id", fleet_inputs())
+    asked = [len(call.parameters["tasks"]) for call in bench.fake.calls if call.operation == "DescribeTasks"]
+    assert asked[0] == 6
+    assert set(asked[1:]) == {3}
+
+
+def test_one_that_no_listing_shows_any_more_is_waited_for() -> None:
+    bench = make(drain=100.0)
+    tasks = launch(bench)
+    bench.clock.sleep(60)
+    bench.clock.at(61, lambda: setattr(bench.fake, "list_tasks", lambda **_: {"taskArns": []}))
+    bench.fleet_stop.delete("id", fleet_inputs())
+    assert statuses(tasks) == {"STOPPED"}
+
+
 def test_nothing_to_stop_takes_two_looks() -> None:
     bench = make()
     bench.fleet_stop.delete("id", fleet_inputs())
@@ -124,6 +154,16 @@ def test_those_that_show_up_between_the_two_looks_are_found() -> None:
     late: list[FakeTask] = []
     bench.clock.at(3, lambda: late.extend(launch(bench, 2)))
     bench.fleet_stop.delete("id", fleet_inputs())
+    assert statuses(late) == {"STOPPED"}
+
+
+def test_two_looks_that_find_nothing_must_follow_each_other() -> None:
+    bench = make(drain=1.0)
+    late: list[FakeTask] = []
+    bench.clock.at(3, lambda: late.extend(launch(bench, 1)))  # between the first look and the second
+    bench.clock.at(13, lambda: late.extend(launch(bench, 1)))  # between the third, which finds nothing, and the fourth
+    bench.fleet_stop.delete("id", fleet_inputs())
+    assert len(late) == 2
     assert statuses(late) == {"STOPPED"}
 
 
