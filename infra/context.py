@@ -41,7 +41,7 @@ def tag(root: Path, dockerfile: str, arguments: Mapping[str, str]) -> str:
 def _copied(root: Path, dockerfile: str) -> set[str]:
     """Files of the context that a Dockerfile copies, as far as `.dockerignore` lets them through."""
     ignore = root / ".dockerignore"
-    ignored = PathSpec.from_lines("gitwildmatch", ignore.read_text().splitlines() if ignore.exists() else [])
+    ignored = PathSpec.from_lines("gitignore", ignore.read_text().splitlines() if ignore.exists() else [])
     files: set[str] = set()
     for source in _sources(root, dockerfile):
         found = [path for path in _walk(root, source) if not ignored.match_file(path)]

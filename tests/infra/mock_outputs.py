@@ -122,7 +122,9 @@ _ARNS = {
     "servicediscovery/service:Service": "servicediscovery:{region}:{account}:service/{id}",
     "sns/topic:Topic": "sns:{region}:{account}:{name}",
 }
-_ARN_IS_ID = re.compile(r"aws:(acm|lb|secretsmanager|sns|ecs)/(?!cluster|taskDefinition|clusterCapacity)|aws:iam/policy:")
+_ARN_IS_ID = re.compile(
+    r"aws:(acm|lb|secretsmanager|sns|ecs)/(?!cluster|taskDefinition|clusterCapacity)|aws:iam/policy:"
+)
 
 
 def _default(resource: Recorded) -> Iterator[tuple[str, Any]]:
@@ -252,7 +254,9 @@ def _vpc(resource: Recorded) -> Mapping[str, Any]:
             _part(resource, "ec2/subnet:Subnet", f"{kind}{n}-{zone}", vpcId=vpc.id, availabilityZone=zone)
             for n, zone in of_kind
         ]
-        tables = [_part(resource, "ec2/routeTable:RouteTable", f"{kind}{n}-{zone}", vpcId=vpc.id) for n, zone in of_kind]
+        tables = [
+            _part(resource, "ec2/routeTable:RouteTable", f"{kind}{n}-{zone}", vpcId=vpc.id) for n, zone in of_kind
+        ]
         made |= {f"{kind}Subnets": subnets, f"{kind}SubnetIds": [subnet.id for subnet in subnets]}
         made["subnets"] += subnets
         made["routeTables"] += tables
