@@ -132,3 +132,27 @@ class LogSettings(EnvironmentSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto`: text on a terminal, JSON elsewhere."
     )
+
+
+class MetricsSettings(EnvironmentSettings):
+    """Metrics as log lines, for CloudWatch, besides those for Prometheus."""
+
+    metrics_emf: bool = Field(
+        False, description="Whether metrics also go to standard output, in CloudWatch's embedded metric format."
+    )
+    metrics_interval: float = Field(60.0, ge=1, le=3600, description="Seconds between two lines of metrics.")
+    metrics_namespace: str = Field(
+        "Tidegate",
+        pattern=r"^[A-Za-z0-9_./#-]{1,255}$",
+        description="CloudWatch namespace of the metrics.",
+    )
+    metrics_stack: str = Field(
+        "tidegate", pattern=r"^[A-Za-z0-9_./-]{1,250}$", description="Value of the metrics' dimension `Stack`."
+    )
+
+    @field_validator("metrics_namespace")
+    @classmethod
+    def _not_of_aws(cls, value: str) -> str:
+        if value.startswith("AWS/"):
+            raise ValueError("begins with AWS/, which CloudWatch keeps for itself: choose another name")
+        return value
