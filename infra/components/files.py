@@ -5,8 +5,9 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
+from infra import ports
 from infra.components.base import Component, Place
-from infra.components.network import Network
+from infra.components.network import Network, allow
 from infra.components.task import USER, Files
 
 
@@ -27,7 +28,7 @@ class SharedFiles(Component):
             vpc_id=network.vpc_id,
             opts=self.child(),
         )
-        network.allow_files(group)
+        allow(self, "worker-files", network.groups.worker, group, ports.FILES)
         system = aws.efs.FileSystem(
             names.logical("files"),
             encrypted=True,

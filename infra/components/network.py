@@ -102,13 +102,13 @@ class Network(Component):
 
     def _rules_of_services(self) -> None:
         groups = self.groups
-        self._allow("balancer-api", groups.balancer, groups.api, ports.API)
+        allow(self, "balancer-api", groups.balancer, groups.api, ports.API)
         for name, group in (("api", groups.api), ("worker", groups.worker), ("autoscaler", groups.autoscaler)):
-            self._allow(f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
-            self._allow(f"{name}-cache", group, groups.cache, ports.CACHE)
+            allow(self, f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
+            allow(self, f"{name}-cache", group, groups.cache, ports.CACHE)
         # Dask's workers fetch data from each other; its scheduler calls them for broadcast, gather and profiles.
-        self._allow("worker-worker", groups.worker, groups.worker, *ports.WORKERS)
-        self._allow("scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
+        allow(self, "worker-worker", groups.worker, groups.worker, *ports.WORKERS)
+        allow(self, "scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
 
     def _rules_of_users(self) -> None:
         settings, groups = self.place.settings, self.groups
@@ -133,35 +133,6 @@ class Network(Component):
                 description="workerEgressCidrs",
                 opts=self.child(),
             )
-
-    def _allow(
-        self,
-        name: str,
-        source: aws.ec2.SecurityGroup,
-        target: aws.ec2.SecurityGroup,
-        first: int,
-        last: int | None = None,
-    ) -> None:
-        """Let one group reach another at a range of TCP ports."""
-        for kind, own, other in (
-            (aws.vpc.SecurityGroupEgressRule, source, target),
-            (aws.vpc.SecurityGroupIngressRule, target, source),
-        ):
-            way = "out" if kind is aws.vpc.SecurityGroupEgressRule else "in"
-            kind(
-                self.place.names.logical(f"{name}-{way}"),
-                security_group_id=own.id,
-                referenced_security_group_id=other.id,
-                ip_protocol="tcp",
-                from_port=first,
-                to_port=last or first,
-                description=name,
-                opts=self.child(),
-            )
-
-    def allow_files(self, files: aws.ec2.SecurityGroup) -> None:
-        """Let workers mount the shared file system."""
-        self._allow("worker-files", self.groups.worker, files, ports.FILES)
 
     # The way to AWS's own services.
 
@@ -197,7 +168,7 @@ class Network(Component):
     def _endpoints(self, tasks: dict[str, aws.ec2.SecurityGroup]) -> list[pulumi.Resource]:
         group = self._group("endpoints")
         for name, source in tasks.items():
-            self._allow(f"{name}-endpoints", source, group, ports.HTTPS)
+            allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
         services = [*_ENDPOINTS, *(["servicequotas"] if self.place.settings.service_quotas_endpoint else [])]
         return [
             aws.ec2.VpcEndpoint(
@@ -212,3 +183,29 @@ class Network(Component):
             )
             for service in services
         ]
+
+
+def allow(
+    component: Component,
+    name: str,
+    source: aws.ec2.SecurityGroup,
+    target: aws.ec2.SecurityGroup,
+    first: int,
+    last: int | None = None,
+) -> None:
+    """Let one security group reach another at a range of TCP ports; the rules are the component's."""
+    for kind, own, other in (
+        (aws.vpc.SecurityGroupEgressRule, source, target),
+        (aws.vpc.SecurityGroupIngressRule, target, source),
+    ):
+        way = "out" if kind is aws.vpc.SecurityGroupEgressRule else "in"
+        kind(
+            component.place.names.logical(f"{name}-{way}"),
+            security_group_id=own.id,
+            referenced_security_group_id=other.id,
+            ip_protocol="tcp",
+            from_port=first,
+            to_port=last or first,
+            description=name,
+            opts=component.child(),
+        )

@@ -32,7 +32,7 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
     "production": PRODUCTION,
     "no NAT": {"nat": "none"},
     "no NAT, no quotas endpoint, everything on": {
-        **PRODUCTION, "nat": "none", "serviceQuotasEndpoint": "false", "sharedFiles": "true", "containerInsights": "true",
+        **PRODUCTION, "nat": "none", "serviceQuotasEndpoint": "false", "sharedFiles": "true",
     },
     "three zones": {"availabilityZones": "3", "nat": "per-zone"},
     "internal": {"internal": "true", "ingressCidrs": "10.0.0.0/8, 192.168.0.0/16"},

@@ -15,7 +15,8 @@ DOCKERFILE = "services/api/Dockerfile"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     files = {
-        DOCKERFILE: "FROM x\nCOPY requirements.txt /tmp/\nCOPY --chown=1:1 code \\\n  more /app/\nCOPY --from=other /y /y\n",
+        DOCKERFILE: "FROM x\nCOPY requirements.txt /tmp/\nCOPY --chown=1:1 code \\\n  more /app/\n"
+        "COPY --from=other /y /y\n",
         ".dockerignore": "*\n!requirements.txt\n!code\n!more\n**/__pycache__\n",
         "requirements.txt": "a==1\n",
         "code/a.py": "1\n",

@@ -19,11 +19,10 @@ def test_logical_names_leave_room_for_pulumis_suffix(kind: str) -> None:
 
 @given(st.text(min_size=1, max_size=80), st.text(min_size=1, max_size=80), st.sampled_from(sorted(LIMITS)))
 def test_names_are_what_aws_allows_or_refused(project: str, stack: str, kind: str) -> None:
+    names = Names(project, stack)
     try:
-        names = Names(project, stack)
         name = names.logical("part", kind)
-    except ValueError as error:
-        assert "begin project and stack with a letter" in str(error)
+    except ValueError:
         return
     assert plain(name) == name
     assert len(names.namespace.split(".")[0]) <= 63

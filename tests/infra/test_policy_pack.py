@@ -44,7 +44,7 @@ def inline_ingress() -> None:
 
 
 def cache(**values: Any) -> None:
-    good = {"at_rest_encryption_enabled": True, "transit_encryption_enabled": True}
+    good: dict[str, Any] = {"at_rest_encryption_enabled": True, "transit_encryption_enabled": True}
     good |= {"final_snapshot_identifier": "x", "snapshot_retention_limit": 7}
     aws.elasticache.ReplicationGroup("x", description="x", tags=TAGS, **{**good, **values})
 
@@ -87,7 +87,7 @@ AES = [aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="AES256")]
 PASSED = {"Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}}
 ROLE = "arn:aws:iam::123456789012:role/x"
 
-BROKEN: list[tuple[str, Callable[[], None]]] = [
+BROKEN: list[tuple[str, Callable[[], Any]]] = [
     ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv4="0.0.0.0/0")),
     ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv6="::/0")),
     ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv4="0.0.0.0/0", balancer=True, to_port=8787)),
@@ -109,11 +109,11 @@ BROKEN: list[tuple[str, Callable[[], None]]] = [
     ("secrets-are-references", lambda: task(SOMETHING="AKIAABCDEFGHIJKLMNOP")),
     (
         "secrets-are-references",
-        lambda: aws.ssm.Parameter("x", type="String", value="-----BEGIN EC PRIVATE KEY-----\nx", tags=TAGS) and None,
+        lambda: aws.ssm.Parameter("x", type="String", value="-----BEGIN EC PRIVATE KEY-----\nx", tags=TAGS),
     ),
-    ("logs-are-kept-for-a-time", lambda: aws.cloudwatch.LogGroup("x", tags=TAGS) and None),
-    ("everything-is-tagged", lambda: aws.sns.Topic("x", tags={**TAGS, "tidegate:component": ""}) and None),
-    ("everything-is-tagged", lambda: aws.ec2.SecurityGroup("x") and None),
+    ("logs-are-kept-for-a-time", lambda: aws.cloudwatch.LogGroup("x", tags=TAGS)),
+    ("everything-is-tagged", lambda: aws.sns.Topic("x", tags={**TAGS, "tidegate:component": ""})),
+    ("everything-is-tagged", lambda: aws.ec2.SecurityGroup("x")),
     ("tasks-have-no-public-address", lambda: service(True)),
     ("tasks-have-no-public-address", lambda: task(WORKER_PUBLIC_IP="true")),
     ("data-outlives-a-mistake", lambda: cache(final_snapshot_identifier=None)),

@@ -1,4 +1,4 @@
-"""The whole program: what it makes, in which order, who may talk to whom, and that services understand what they get."""
+"""The whole program: what it makes, in which order, who may talk to whom, what services are told."""
 
 from __future__ import annotations
 
