@@ -124,5 +124,5 @@ def _make_client() -> Any:
             # elsewhere, where the signature does not hold.
             client = boto3.client("s3", config=config.merge(Config(s3={"addressing_style": "virtual"})))
     except BotoCoreError as error:
-        raise ObjectStoreError(f"no S3 client can be made: {error}. Set AWS_REGION.") from error
+        raise ObjectStoreError(f"no S3 client can be made: {error}. Set AWS_DEFAULT_REGION.") from error
     return client
