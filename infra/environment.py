@@ -45,7 +45,12 @@ class Wiring:
 
     def common(self) -> dict[str, pulumi.Input[str]]:
         """Variables of every service."""
-        return {"LOG_FORMAT": "json", "COMPUTE_MODULES": self.place.settings.compute_modules}
+        return {
+            "LOG_FORMAT": "json",
+            "COMPUTE_MODULES": self.place.settings.compute_modules,
+            # ECS sets AWS_REGION, and boto3 reads only this one.
+            "AWS_DEFAULT_REGION": self.place.region,
+        }
 
     def store(self) -> dict[str, pulumi.Input[str]]:
         """Variables of whoever uses Redis."""

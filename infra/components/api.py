@@ -17,8 +17,12 @@ from infra.environment import Wiring
 
 KEEP_ALIVE_S = IDLE_S + 10
 """An idle connection is closed by the load balancer, never by the API, which would lose the request that just came."""
-STOP_S = DEREGISTRATION_S + 30
-"""From SIGTERM to SIGKILL: requests still come until the load balancer has let go of the task, and then must end."""
+DELAY_S = 10
+"""After SIGTERM the API goes on serving for so long: the load balancer may not know of it yet."""
+END_S = 20
+"""Then requests under way have so long to end."""
+STOP_S = DEREGISTRATION_S + DELAY_S + END_S
+"""From SIGTERM to SIGKILL."""
 CPU_TARGET = 60.0
 GRACE_S = 60
 
@@ -54,6 +58,8 @@ class Api(Component):
             "API_HOST": "0.0.0.0",  # noqa: S104
             "API_PORT": str(ports.API),
             "API_KEEP_ALIVE": str(KEEP_ALIVE_S),
+            "SHUTDOWN_DELAY": str(DELAY_S),
+            "SHUTDOWN_SECONDS": str(END_S),
             "QUEUE_MAX": str(settings.queue_max),
             # Only the load balancer can reach it.
             "TRUSTED_PROXIES": "*",

@@ -10,7 +10,7 @@ from infra import policies, ports
 from infra.components.base import Component
 from infra.components.files import SharedFiles
 from infra.components.results import Results
-from infra.components.task import Task, TaskArgs
+from infra.components.task import SCRATCH, Task, TaskArgs
 from infra.environment import Wiring
 
 STOP_S = 120
@@ -44,7 +44,7 @@ class Worker(Component):
             "WORKER_PROCESSES": str(settings.worker_processes),
             "WORKER_THREADS": str(settings.worker_threads),
             "WORKER_PORTS": f"{first}-{last}",
-            "WORKER_DIRECTORY": "/tmp",  # noqa: S108
+            "WORKER_DIRECTORY": SCRATCH["state"],
         }
         self.task = Task(
             "worker",

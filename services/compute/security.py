@@ -22,12 +22,11 @@ def security(settings: SchedulerSettings) -> Security:
     from distributed.security import Security
 
     key = settings.dask_tls_key
-    parts = (settings.dask_tls_ca, settings.dask_tls_cert, None if key is None else key.get_secret_value())
-    if not any(parts):
+    ca, cert, secret = settings.dask_tls_ca, settings.dask_tls_cert, None if key is None else key.get_secret_value()
+    if not (ca or cert or secret):
         return Security()
-    if not all(parts):
+    if not (ca and cert and secret):
         raise ValueError("DASK_TLS_CA, DASK_TLS_CERT and DASK_TLS_KEY turn TLS on together: set all three or none")
-    ca, cert, secret = (_as_dask_takes_it(part or "") for part in parts)
     secure = Security(
         require_encryption=True,
         tls_ca_file=ca,
@@ -46,8 +45,3 @@ def security(settings: SchedulerSettings) -> Security:
             f"text, and the key the certificate's own, without a passphrase ({error})"
         ) from error
     return secure
-
-
-def _as_dask_takes_it(part: str) -> str:
-    """A path as it is; PEM text with the newline by which Dask knows it."""
-    return f"{part.strip()}\n" if "-----BEGIN" in part else part

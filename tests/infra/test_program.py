@@ -220,6 +220,7 @@ def test_services_know_all_that_they_are_told(name: str, service: str, monkeypat
     graph = graph_of(name)
     given_ = variables(graph, service)
     secret = {each["name"] for each in container(graph, service)["secrets"]} - {"API_ADMIN_KEY"}
+    assert given_.pop("AWS_DEFAULT_REGION") == "us-east-1"
     known = {field.upper() for model in SERVICES[service] for field in model.model_fields}
     assert {*given_, *secret} <= known
     pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"

@@ -261,7 +261,8 @@ def open_ecs_fleet(settings: EcsSettings) -> EcsFleet:
         client = session.client("ecs", config=config)
         quotas = session.client("service-quotas", config=config)
     except BotoCoreError as error:
-        raise FleetUnavailable(f"no ECS client can be made: {str(error).rstrip('.')}. Set AWS_REGION.") from error
+        problem = str(error).rstrip(".")
+        raise FleetUnavailable(f"no ECS client can be made: {problem}. Set AWS_DEFAULT_REGION.") from error
     return EcsFleet(client, settings, quotas_client=quotas)
 
 
