@@ -66,7 +66,9 @@ def record(
         full = {key if ":" in key else f"{project}:{key}": value for key, value in values.items()}
         set_all_config(full, [key if ":" in key else f"{project}:{key}" for key in secrets or {}])
         configure(
-            Settings(project, stack, monitor, monitor.engine, dry_run=preview, organization="tidegate", root_directory=".")
+            Settings(
+                project, stack, monitor, monitor.engine, dry_run=preview, organization="tidegate", root_directory="."
+            )
         )
         await run_in_stack(program)
 
@@ -151,7 +153,10 @@ class _Monitor(MockMonitor):
         given = {} if self._preview else mock_outputs.of(resource, self._extra_outputs)
         resource_id = str(given.pop("id", "")) if resource.custom else ""
         self.resources.update(
-            {part.urn: self.ResourceRegistration(part.urn, part.id, dict(part.state)) for part in mock_outputs.parts(given)}
+            {
+                part.urn: self.ResourceRegistration(part.urn, part.id, dict(part.state))
+                for part in mock_outputs.parts(given)
+            }
         )
         given = mock_outputs.as_references(given)
         self.resources[urn] = self.ResourceRegistration(urn, resource_id, {**resource.inputs, **given})
@@ -246,4 +251,3 @@ def _options(request: resource_pb2.RegisterResourceRequest) -> Options:
         import_id=request.importId,
         version=request.version,
     )
-
