@@ -122,9 +122,8 @@ _ARNS = {
     "servicediscovery/service:Service": "servicediscovery:{region}:{account}:service/{id}",
     "sns/topic:Topic": "sns:{region}:{account}:{name}",
 }
-_ARN_IS_ID = re.compile(
-    r"aws:(acm|lb|secretsmanager|sns|ecs)/(?!cluster|taskDefinition|clusterCapacity)|aws:iam/policy:"
-)
+_FILE_SYSTEMS = f"arn:{PARTITION}:elasticfilesystem:{REGION}:{ACCOUNT}:file-system"
+_ARN_IS_ID = re.compile(r"aws:(acm|lb|secretsmanager|sns|ecs)/(?!taskDefinition|clusterCapacity)|aws:iam/policy:")
 
 
 def _default(resource: Recorded) -> Iterator[tuple[str, Any]]:
@@ -144,8 +143,6 @@ def _default(resource: Recorded) -> Iterator[tuple[str, Any]]:
     yield "arn", arn
     if "tags" in resource.inputs:
         yield "tagsAll", resource.inputs["tags"]
-    if any(isinstance(resource.inputs.get(key), str) for key in _NAMES[1:]):
-        return
     yield "name", name
     yield "ownerId", ACCOUNT
 
@@ -300,9 +297,7 @@ _OUTPUTS: Mapping[str, Outputs] = {
     },
     "aws:ecs/service:Service": _cluster_service,
     "aws:ecs/taskDefinition:TaskDefinition": _task_definition,
-    "aws:efs/accessPoint:AccessPoint": lambda of: {
-        "fileSystemArn": f"arn:{PARTITION}:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/{of.inputs.get('fileSystemId')}"
-    },
+    "aws:efs/accessPoint:AccessPoint": lambda of: {"fileSystemArn": f"{_FILE_SYSTEMS}/{of.inputs.get('fileSystemId')}"},
     "aws:efs/fileSystem:FileSystem": lambda of: {
         "dnsName": f"fs-{digest(of)}.efs.{REGION}.amazonaws.com",
     },

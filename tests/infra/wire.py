@@ -1,4 +1,4 @@
-"""Properties as they travel between a program and Pulumi's engine, as plain Python, with secrets known by their path."""
+"""Properties as they travel between a program and Pulumi's engine, as plain Python; secrets are known by path."""
 
 from __future__ import annotations
 
