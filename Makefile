@@ -51,8 +51,9 @@ format: $(VENV)/.dev ## put the code into its standard form
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(VENV)/.dev ## write the tables of docs/configuration.md anew, from the settings classes
+docs: $(VENV)/.dev ## write what documents take from the code: tables of settings, the picture of a stack
 	$(BIN)/python -m tests.settings_tables --write
+	$(BIN)/python -m tests.infra.picture
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure, and write the table to bench/README.md

@@ -15,42 +15,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import annotated_types
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 import services
+from infra.settings import NAMESPACE, StackSettings
 from services.compute.settings import EnvironmentSettings
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 MARKER = re.compile(r"^<!-- settings: ([\w.]+) -->\n\n?((?:\|.*\n)*)", re.MULTILINE)
-HEAD = "| variable | default | what it is |\n|---|---|---|\n"
+HEAD = "| {} | default | what it is |\n|---|---|---|\n"
 
 
-def settings_classes() -> dict[str, type[EnvironmentSettings]]:
-    """Every settings class under `services` that has fields of its own, by its full name."""
+def settings_classes() -> dict[str, type[BaseModel]]:
+    """Every settings class that has fields of its own, of services and of stacks, by its full name."""
     for module in pkgutil.walk_packages(services.__path__, "services."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return {
-        f"{cls.__module__}.{cls.__qualname__}": cls
-        for cls in _subclasses(EnvironmentSettings)
-        if cls.__module__.startswith("services.") and own_fields(cls)
-    }
+    own = [cls for cls in _subclasses(EnvironmentSettings) if cls.__module__.startswith("services.")]
+    stacks = [cls for cls in StackSettings.__mro__ if cls.__module__ == StackSettings.__module__]
+    return {f"{cls.__module__}.{cls.__qualname__}": cls for cls in (*own, *stacks) if own_fields(cls)}
 
 
-def own_fields(cls: type[EnvironmentSettings]) -> dict[str, FieldInfo]:
-    """The fields that a class declares itself, by environment variable."""
+def own_fields(cls: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields that a class declares itself, by environment variable or key of a stack's configuration."""
     return {
-        _variable(name, cls.model_fields[name]): cls.model_fields[name]
+        _variable(cls, name): cls.model_fields[name]
         for name in inspect.get_annotations(cls)
         if name in cls.model_fields
     }
 
 
-def table(cls: type[EnvironmentSettings]) -> str:
+def table(cls: type[BaseModel]) -> str:
     """The table of one class, in Markdown."""
     rows = (f"| `{name}` | {_default(field)} | {_about(field)} |\n" for name, field in own_fields(cls).items())
-    return HEAD + "".join(rows)
+    return HEAD.format("key" if issubclass(StackSettings, cls) else "variable") + "".join(rows)
 
 
 def documented(text: str) -> dict[str, str]:
@@ -78,16 +78,21 @@ def _subclasses(cls: type[EnvironmentSettings]) -> Iterator[type[EnvironmentSett
         yield from _subclasses(child)
 
 
-def _variable(name: str, field: FieldInfo) -> str:
-    return field.validation_alias.upper() if isinstance(field.validation_alias, str) else name.upper()
+def _variable(cls: type[BaseModel], name: str) -> str:
+    if issubclass(StackSettings, cls):
+        return f"{NAMESPACE}:{to_camel(name)}"
+    alias = cls.model_fields[name].validation_alias
+    return alias.upper() if isinstance(alias, str) else name.upper()
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return "–"
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value))
     if isinstance(value, SecretStr):
         return "secret"
     if isinstance(value, float) and value.is_integer():

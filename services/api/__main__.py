@@ -20,21 +20,20 @@ from services.compute import log
 from services.compute.errors import TidegateError
 from services.compute.settings import explain
 
-_KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle time of common load balancers (60 s), or they meet connections closed under their hands."""
-
 
 class Server(uvicorn.Server):
-    """Uvicorn, with waiting requests answered as soon as the process is told to end.
+    """Uvicorn, with waiting requests answered as soon as it ends, which a load balancer may get to know beforehand.
 
     Args:
         config: of uvicorn.
         app: the app, without its middleware.
+        delay: seconds from SIGTERM until it ends.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, delay: float = 0.0) -> None:
         super().__init__(config)
         self._app = app
+        self._delay = delay
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -46,9 +45,14 @@ class Server(uvicorn.Server):
         gc.set_threshold(50_000, 20, 20)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal to end; the second one ends at once."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._app.state.context.hub.close)
+        """Take a signal to end; a second one ends the delay, and SIGINT then whatever is under way."""
+        loop, context = self._loop, self._app.state.context
+        if loop is not None:
+            if sig == signal.SIGTERM and self._delay and not context.leaving:
+                context.leaving = True
+                loop.call_soon_threadsafe(loop.call_later, self._delay, self.handle_exit, sig, frame)
+                return
+            loop.call_soon_threadsafe(context.hub.close)
         super().handle_exit(sig, frame)
 
 
@@ -61,7 +65,13 @@ def main() -> None:
         app = create_app(settings)
     except (TidegateError, ValueError) as error:
         sys.exit(f"the API cannot start: {explain(error)}")
-    config = uvicorn.Config(
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(configuration(settings, app), app, settings.shutdown_delay).run()
+
+
+def configuration(settings: ApiSettings, app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves the app."""
+    return uvicorn.Config(
         app,
         host=settings.api_host,
         port=settings.api_port,
@@ -73,11 +83,9 @@ def main() -> None:
         server_header=False,
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.api_keep_alive,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        Server(config, app).run()
 
 
 def _end(_: int, __: FrameType | None) -> None:

@@ -17,12 +17,15 @@ from services.api.access_log import AccessLog
 from services.api.context import API, Context
 from services.api.cors import Cors
 from services.api.docs import Components
+from services.api.embedded import Around, Embedded, Window
+from services.api.emitted import EMITTED
 from services.api.errors import install_handlers
 from services.api.metrics import Metrics, TaskLatencies
 from services.api.middleware import Gate
 from services.api.routers import batches, computations, events, fleet, health, query, results, submit, tasks
 from services.api.settings import ApiSettings
 from services.api.waiters import ChangeHub
+from services.compute.emf import Emitter
 from services.compute.registry import Registry, load_registry
 from services.compute.store import AsyncStore
 from services.objects import AsyncObjects, ObjectStore, open_object_store
@@ -61,6 +64,7 @@ def create_app(
     if objects is None and settings.object_store:
         objects = open_object_store(settings.object_store)
     context = _context(settings, registry, store, objects)
+    window = Window() if settings.metrics_emf else None
     app = FastAPI(
         title="Tidegate",
         version=_version(),
@@ -71,7 +75,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(context, close_store=store is None, sweep=objects.sweep if objects else None),
+        lifespan=_lifespan(context, window, close_store=store is None, sweep=objects.sweep if objects else None),
     )
     app.state.context = context
     _routes(app, context)
@@ -84,6 +88,7 @@ def create_app(
         requests_max=settings.requests_max,
         root_path=settings.root_path,
         around=partial(Cors, origins=settings.origins) if settings.origins else None,
+        window=window,
     )
     return app
 
@@ -126,10 +131,11 @@ def _routes(app: FastAPI, context: Context) -> None:
 
 
 def _lifespan(
-    context: Context, *, close_store: bool, sweep: Callable[[], int] | None
+    context: Context, window: Window | None, *, close_store: bool, sweep: Callable[[], int] | None
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        around = None
         async with contextlib.AsyncExitStack() as stack:
             if close_store:
                 stack.push_async_callback(context.store.aclose)
@@ -140,6 +146,10 @@ def _lifespan(
                     background(context.store, context.registry, context.settings, context.metrics, sweep)
                 )
                 context.wake = running.wake
+                around = Around(running.connected, running.reconciles)
+            if window is not None:
+                embedded = Embedded(Emitter(context.settings, EMITTED), context.store, window, around)
+                stack.push_async_callback(_cancel, asyncio.create_task(embedded.run(), name="metrics"))
             listening = asyncio.create_task(context.hub.run(), name="changes")
             stack.push_async_callback(_cancel, listening)
             stack.callback(context.hub.close)

@@ -39,6 +39,14 @@ class Background:
     cluster: Cluster
     reconciler: Reconciler
 
+    def connected(self) -> bool:
+        """Whether there is a Dask scheduler."""
+        return self.cluster.snapshot is not None
+
+    def reconciles(self) -> bool:
+        """Whether this is the process that reconciles."""
+        return self.reconciler.holder
+
 
 @asynccontextmanager
 async def background(

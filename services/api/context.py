@@ -27,14 +27,16 @@ class Call:
         request_id: the client's `X-Request-ID`, or one of ours.
         task_id: the task that the request is about; None when there is none, or several.
         status: status of the answer; 0 before it began.
+        held: whether the answer took as long as its client wished; known where requests are counted for CloudWatch.
     """
 
-    __slots__ = ("request_id", "status", "task_id")
+    __slots__ = ("held", "request_id", "status", "task_id")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.task_id: str | None = None
         self.status = 0
+        self.held = False
 
 
 def about(scope: Scope, task_id: str) -> None:
@@ -59,6 +61,7 @@ class Context:
         wake: tells the dispatcher of this process that there is work; does nothing without one.
         batches: batches worked on.
         streams: event streams open.
+        leaving: whether the process was told to end.
     """
 
     settings: ApiSettings
@@ -71,6 +74,7 @@ class Context:
     batches: asyncio.Semaphore
     wake: Callable[[], None] = field(default=lambda: None)
     streams: int = 0
+    leaving: bool = False
 
     @property
     def root(self) -> str:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.access_log import AccessLog
 from services.api.context import API, CALL, Call
+from services.api.embedded import Window, held
 from services.api.errors import internal_error, overloaded
 from services.api.metrics import Metrics
 
@@ -37,6 +38,7 @@ class Gate:
         requests_max: requests under way, beyond which 503 is answered.
         root_path: path prefix of the proxy's, which may come with a request or have been taken off.
         around: makes what adds to every answer (CORS), to those of the Gate itself too.
+        window: where requests are counted for CloudWatch, if they are.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Gate:
         requests_max: int,
         root_path: str = "",
         around: Callable[[ASGIApp], ASGIApp] | None = None,
+        window: Window | None = None,
     ) -> None:
+        self._window = window
         self._around = around or (lambda inner: inner)
         self._app = app
         self._inside = self._around(app)
@@ -74,6 +78,7 @@ class Gate:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
+                call.held = self._window is not None and held(message["headers"])
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
@@ -114,4 +119,6 @@ class Gate:
         status = call.status or 499  # the client left before an answer
         self._metrics.request(route, scope["method"], status, seconds)
         if route not in _QUIET:
+            if self._window is not None:
+                self._window.request(status, seconds, held=call.held)
             self._access_log.write(scope["method"], route, status, seconds, call)

@@ -10,6 +10,7 @@ from services.api.dispatch_settings import DispatchSettings
 from services.compute.settings import (
     ComputeSettings,
     LogSettings,
+    MetricsSettings,
     RedisSettings,
     SchedulerSettings,
 )
@@ -17,11 +18,18 @@ from services.compute.settings import (
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 
-class HttpSettings(ComputeSettings, LogSettings, RedisSettings, SchedulerSettings):
+class HttpSettings(ComputeSettings, LogSettings, MetricsSettings, RedisSettings, SchedulerSettings):
     """How the API listens, what it admits and for how long it holds a request."""
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on; `0.0.0.0` in a container.")
     api_port: int = Field(8000, ge=0, le=65535, description="TCP port that the API listens on.")
+    api_keep_alive: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="Seconds that an idle connection stays open: longer than the load balancer's idle timeout, which "
+        "would meet connections closed under its hands; that in turn longer than 30 s, the longest `Prefer: wait`.",
+    )
     root_path: str = Field(
         "",
         pattern=r"^(/[^/\s?#]+)*$",
@@ -59,8 +67,15 @@ class HttpSettings(ComputeSettings, LogSettings, RedisSettings, SchedulerSetting
         4, ge=1, description="Batches worked on at once in one process; more wait up to `BATCH_WAIT`, then 503."
     )
     batch_wait: float = Field(10.0, ge=0, description="Seconds that a batch waits for its turn.")
+    shutdown_delay: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Seconds after SIGTERM for which everything but `/readyz` is answered as before, until the load "
+        "balancer sends nothing new.",
+    )
     shutdown_seconds: float = Field(
-        20.0, gt=0, description="Seconds that requests under way get to end after SIGTERM; then they are cut."
+        20.0, gt=0, description="Seconds that requests under way get to end after that; then they are cut."
     )
 
     @field_validator("root_path")

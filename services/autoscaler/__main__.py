@@ -8,6 +8,8 @@ import sys
 from types import FrameType
 
 from services.autoscaler.controller import Controller
+from services.autoscaler.embedded import Embedded
+from services.autoscaler.emitted import EMITTED
 from services.autoscaler.errors import FleetUnavailable
 from services.autoscaler.fleet import Fleet
 from services.autoscaler.loop import Loop
@@ -16,8 +18,9 @@ from services.autoscaler.report import Report
 from services.autoscaler.scheduler import SchedulerClient
 from services.autoscaler.settings import AutoscalerSettings
 from services.compute import log
+from services.compute.emf import Emitter
 from services.compute.security import security
-from services.compute.settings import LogSettings, RedisSettings, SchedulerSettings, explain
+from services.compute.settings import LogSettings, MetricsSettings, RedisSettings, SchedulerSettings, explain
 from services.compute.store import Store
 
 
@@ -36,6 +39,7 @@ def main() -> int:
     """Read the settings and run; the exit status, 78 when starting again would not help."""
     try:
         settings, dask, logging_settings = AutoscalerSettings(), SchedulerSettings(), LogSettings()
+        emf = MetricsSettings()
         log.configure(logging_settings)
         addresses = [address for address in (dask.scheduler_address, dask.scheduler_fallback) if address]
         scheduler = SchedulerClient(addresses, security(dask), settings.target_duration)
@@ -45,19 +49,25 @@ def main() -> int:
         print(f"the autoscaler cannot start: {explain(error)}", file=sys.stderr)
         return os.EX_CONFIG
     try:
-        return run(settings, fleet, scheduler, store)
+        return run(settings, fleet, scheduler, store, Embedded(Emitter(emf, EMITTED)) if emf.metrics_emf else None)
     finally:
         fleet.close()
         scheduler.close()
         store.close()
 
 
-def run(settings: AutoscalerSettings, fleet: Fleet, scheduler: SchedulerClient, store: Store) -> int:
+def run(
+    settings: AutoscalerSettings,
+    fleet: Fleet,
+    scheduler: SchedulerClient,
+    store: Store,
+    embedded: Embedded | None = None,
+) -> int:
     """Do rounds until a signal comes; the exit status."""
     metrics = Metrics()
     controller = Controller(fleet, scheduler, store, settings)
     report = Report(observe_only=settings.observe_only)
-    loop = Loop(controller, store, report, metrics, settings.autoscaler_interval)
+    loop = Loop(controller, store, report, metrics, settings.autoscaler_interval, embedded=embedded)
 
     def end(_: int, __: FrameType | None) -> None:
         loop.stop()

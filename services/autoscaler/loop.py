@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
-from services.autoscaler.controller import Controller
+from services.autoscaler.controller import Controller, Round
+from services.autoscaler.embedded import Embedded
 from services.autoscaler.metrics import Metrics
 from services.autoscaler.policy import restless
 from services.autoscaler.report import Report, Teller
@@ -37,6 +38,7 @@ class Loop:
         metrics: what is counted.
         interval: seconds from the start of one round to the start of the next, unless much work comes or goes.
         clock: monotonic seconds.
+        embedded: what CloudWatch is told, if it is.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Loop:
         metrics: Metrics,
         interval: float,
         clock: Callable[[], float] = time.monotonic,
+        embedded: Embedded | None = None,
     ) -> None:
         self._controller = controller
         self._store = store
@@ -54,6 +57,7 @@ class Loop:
         self._metrics = metrics
         self._teller = Teller(controller.owner)
         self._interval = interval
+        self._embedded = embedded
         self._clock = clock
         # A pipe, since a signal handler may come at any moment, and an Event's lock could be held just then.
         self._stopped, self._stop = os.pipe()
@@ -106,26 +110,38 @@ class Loop:
             return False
 
     def _try(self) -> None:
+        began = self._clock()
         try:
-            self._once()
+            round_ = self._once()
             self._failures = 0
         except StoreUnavailable as error:
             self._failures = 0  # Redis comes back: then at once
-            self._metrics.failed()
+            self._failed(began)
             log.warning("Redis is away: the fleet is held as it is", reason=str(error)[:300])
         except Exception:
             self._failures += 1
-            self._metrics.failed()
+            self._failed(began)
             log.exception("a round of the autoscaler failed; it goes on")
+        else:
+            if self._embedded is not None:
+                if round_ is None:
+                    self._embedded.standing_by()
+                else:
+                    self._embedded.record(round_, self._clock() - began)
 
-    def _once(self) -> None:
+    def _failed(self, began: float) -> None:
+        self._metrics.failed()
+        if self._embedded is not None:
+            self._embedded.failed(self._clock() - began)
+
+    def _once(self) -> Round | None:
         self._depth = None
         with self._metrics.seconds.time():
             round_ = self._controller.round()
         if round_ is None:
             self._restored = False
             self._metrics.standing_by()
-            return
+            return None
         if round_.snapshot is not None:
             self._depth = round_.snapshot.backlog.depth
         self._metrics.record(round_)
@@ -135,3 +151,4 @@ class Loop:
             self._report.restore(self._store.fleet())
             self._restored = True
         self._store.put_fleet(self._controller.owner, self._report.document(round_, now))
+        return round_

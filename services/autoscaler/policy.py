@@ -5,8 +5,8 @@ Dask yet, by learned duration.
 
 A need that stays near its mean is met with that mean and some headroom: random arrivals scatter by the square root of
 the load (a Poisson process of mean n has the standard deviation √n), and a machine that is started for each of their
-peaks comes when that has passed. A need far from the mean is a change: it is followed at once, up or down, and what
-was before is forgotten. What was needed all through the time that a machine is billed for at least is met in any case.
+peaks comes when that has passed. A need far from the mean, or away from it for a whole `MINIMUM_BILL`, is a change:
+what was before is forgotten.
 """
 
 from __future__ import annotations
@@ -31,6 +31,15 @@ the cases."""
 
 CHANGE = 3.0
 """Standard deviations from the mean from which on a need is no fluctuation any more."""
+
+SHIFT = 1.0
+"""Standard deviations from the mean that are a change too, when all needs of a `MINIMUM_BILL` are so far off."""
+
+FEW = 4
+"""Machines that are started at once whatever the mean is: their users wait for single tasks, and they cost little."""
+
+NOTHING_S = 25.0
+"""For so long nothing must be needed before the last machines of a small, random load go: its pauses are short."""
 
 SETTLE_S = 30.0
 """For so long after a scheduler was met it may not know of all its work: what was in flight under the one before is
@@ -67,8 +76,8 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """Machines that the work needed at one time, whatever the minimum is."""
+class At:
+    """A number of machines at one time."""
 
     at: float
     machines: int
@@ -79,12 +88,14 @@ class Memory:
     """What the policy remembers from round to round; losing it keeps machines for a while longer.
 
     Attributes:
-        needs: of recent rounds, the latest one last; since the last change, at most.
-        scheduler: id of the scheduler that they are from.
+        needs: what work needed in recent rounds, the latest last; since the last change, at most.
+        wanted: machines for them, in the rounds of the stabilisation window, the latest last.
+        scheduler: id of the scheduler that was seen last.
         met_at: when that was first seen.
     """
 
-    needs: tuple[Need, ...] = ()
+    needs: tuple[At, ...] = ()
+    wanted: tuple[At, ...] = ()
     scheduler: str = ""
     met_at: float = 0.0
 
@@ -117,8 +128,9 @@ def decide(load: Load, memory: Memory, settings: PolicySettings, machine: Machin
     work = for_dask + for_backlog
     if work == 0 and load.backlog.depth.delayed + load.backlog.depth.flight:
         work = 1
-    memory = remember(memory, load, work, settings, machine)
-    kept = max(settings.workers_min, keep(memory.needs, load.now, settings, machine))
+    memory = remember(memory, load, min(work, settings.workers_max), settings, machine)
+    # As many as were wanted at any time within the stabilisation window.
+    kept = max(settings.workers_min, *(each.machines for each in memory.wanted))
     desired = min(kept, max(settings.workers_min, load.active + settings.scale_up_step))
     reason = f"work needs {work} ({for_dask} for Dask, {for_backlog} for the queue in Redis)"
     if work > settings.workers_max:
@@ -173,43 +185,62 @@ def restless(before: Depth, now: Depth) -> bool:
     return (old == 0) != (new == 0) or max(old, new) > RESTLESS * min(old, new)
 
 
-def remember(memory: Memory, load: Load, work: int, settings: PolicySettings, machine: MachineSettings) -> Memory:
-    """Add what this round's work needs; forget what is older than the window, and what was before a change."""
+def remember(memory: Memory, load: Load, need: int, settings: PolicySettings, machine: MachineSettings) -> Memory:
+    """Take in what this round's work needs, and what is wanted for it."""
+    now = load.now
     if load.scheduler != memory.scheduler:
-        memory = replace(memory, scheduler=load.scheduler, met_at=load.now)
-    need = min(work, settings.workers_max)
-    if load.now - memory.met_at < SETTLE_S:
-        # Without a past of our own, what runs was needed by somebody who knew better.
-        need = max(need, memory.needs[-1].machines if memory.needs else min(load.active, settings.workers_max))
-    oldest = load.now - max(settings.stabilization_window, settings.fluctuation_window)
-    needs = (*(each for each in memory.needs if each.at >= oldest), Need(load.now, need))
-    mean, lately = _mean(needs), _since(needs, load.now - settings.stabilization_window)
-    far = CHANGE * _deviation(mean, machine)
-    if need > mean + far:
-        needs = needs[-1:]
-    elif max(each.machines for each in lately) < mean - far:
-        needs = lately
-    return replace(memory, needs=needs)
+        memory = replace(memory, scheduler=load.scheduler, met_at=now)
+    # Without a past of our own, what runs was wanted by somebody who knew better.
+    before = memory.wanted[-1] if memory.wanted else At(now, min(load.active, settings.workers_max))
+    settling = now - memory.met_at < SETTLE_S
+    needs = memory.needs
+    if not settling or need > before.machines or not needs:
+        needs = _changed((*needs, At(now, need)), settings, machine)
+    wanted = enough(needs, load, settings, machine)
+    if settling:
+        wanted = max(wanted, before.machines)
+    recent = _since(memory.wanted, now - settings.stabilization_window)
+    return replace(memory, needs=needs, wanted=(*recent, At(now, wanted)))
 
 
-def keep(needs: Sequence[Need], now: float, settings: PolicySettings, machine: MachineSettings) -> int:
-    """Machines to have for needs like these."""
-    if not any(each.machines for each in _since(needs, now - settings.stabilization_window)):
+def _changed(needs: tuple[At, ...], settings: PolicySettings, machine: MachineSettings) -> tuple[At, ...]:
+    """What is remembered of needs: those of the window, and after a change those since."""
+    now, need = needs[-1].at, needs[-1].machines
+    needs = _since(needs, now - max(settings.fluctuation_window, settings.minimum_bill))
+    mean = _mean(needs)
+    deviation = _deviation(mean, machine)
+    if abs(need - mean) > CHANGE * deviation:
+        return needs[-1:]
+    recent = [each.machines for each in _since(needs, now - settings.minimum_bill)]
+    if min(recent) > mean + SHIFT * deviation or max(recent) < mean - SHIFT * deviation:
+        return needs[-len(recent) :]
+    return needs
+
+
+def enough(needs: tuple[At, ...], load: Load, settings: PolicySettings, machine: MachineSettings) -> int:
+    """Machines for needs like these."""
+    now, need = load.now, needs[-1].machines
+    short = now - needs[0].at < settings.minimum_bill  # too short a past for a mean, such as after a burst
+    if need == 0 and (short or not any(each.machines for each in _since(needs, now - NOTHING_S))):
         return 0
-    if now - needs[0].at < settings.minimum_bill:
-        return max(each.machines for each in needs)  # too short a past for a mean
-    mean, lasting = _mean(needs), min(each.machines for each in _since(needs, now - settings.minimum_bill))
+    if short:
+        return max(each.machines for each in needs)
+    mean, recent = _mean(needs), [each.machines for each in _since(needs, now - settings.minimum_bill)]
     scatter = math.sqrt(max(0.0, sum(each.machines**2 for each in needs) / len(needs) - mean * mean))
     # Work that does not scatter, such as a few tasks that run for hours, needs no headroom.
     headroom = min(HEADROOM * _deviation(mean, machine), CHANGE * scatter)
-    return min(settings.workers_max, max(lasting, 1, math.floor(mean + headroom + _ROUNDING)))
+    middle = min(max(mean, min(recent)), max(recent))  # where needs are going, it follows within that time
+    wanted = max(1, min(need, FEW), math.floor(middle + headroom + _ROUNDING))
+    if need < mean:
+        wanted = min(wanted, max(need, load.active))  # nothing is started because work shrinks
+    return min(settings.workers_max, wanted)
 
 
-def _since(needs: Sequence[Need], oldest: float) -> tuple[Need, ...]:
+def _since(needs: tuple[At, ...], oldest: float) -> tuple[At, ...]:
     return tuple(each for each in needs if each.at >= oldest)
 
 
-def _mean(needs: Sequence[Need]) -> float:
+def _mean(needs: Sequence[At]) -> float:
     return sum(each.machines for each in needs) / len(needs)
 
 

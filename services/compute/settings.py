@@ -80,24 +80,33 @@ class SchedulerSettings(EnvironmentSettings):
     scheduler_fallback: str | None = Field(
         None, description="Second address, tried when the first does not answer (a DNS name)."
     )
-    dask_tls_ca: Path | None = Field(
-        None, description="CA of the Dask cluster (PEM); with certificate and key turns TLS on."
+    dask_tls_ca: str | None = Field(
+        None,
+        description="CA of the Dask cluster, as a file or as PEM text; with certificate and key turns TLS on "
+        "(addresses then begin with `tls://`).",
     )
-    dask_tls_cert: Path | None = Field(None, description="Certificate of this process for Dask (PEM).")
-    dask_tls_key: Path | None = Field(None, description="Private key of `DASK_TLS_CERT` (PEM).")
+    dask_tls_cert: str | None = Field(
+        None, description="Certificate of this process for Dask, as a file or as PEM text."
+    )
+    dask_tls_key: SecretStr | None = Field(
+        None, description="Private key of `DASK_TLS_CERT`, as a file or as PEM text; without a passphrase."
+    )
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
-        files = {
+        parts = {
             "DASK_TLS_CA": self.dask_tls_ca,
             "DASK_TLS_CERT": self.dask_tls_cert,
             "DASK_TLS_KEY": self.dask_tls_key,
         }
-        missing = [name for name, file in files.items() if file is None]
-        if missing and len(missing) < len(files):
+        missing = [name for name, part in parts.items() if part is None]
+        if missing and len(missing) < len(parts):
             raise ValueError(
-                f"{', '.join(missing)}: not set, but all of {', '.join(files)} turn TLS on: set all or none"
+                f"{', '.join(missing)}: not set, but all of {', '.join(parts)} turn TLS on: set all or none"
             )
+        for name in {"scheduler_address", "scheduler_fallback"} & self.model_fields_set if not missing else ():
+            if not (getattr(self, name) or "tls://").startswith("tls://"):
+                raise ValueError(f"{name.upper()} must begin with tls://, since {', '.join(parts)} turn TLS on")
         return self
 
 
@@ -123,3 +132,27 @@ class LogSettings(EnvironmentSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto`: text on a terminal, JSON elsewhere."
     )
+
+
+class MetricsSettings(EnvironmentSettings):
+    """Metrics as log lines, for CloudWatch, besides those for Prometheus."""
+
+    metrics_emf: bool = Field(
+        False, description="Whether metrics also go to standard output, in CloudWatch's embedded metric format."
+    )
+    metrics_interval: float = Field(60.0, ge=1, le=3600, description="Seconds between two lines of metrics.")
+    metrics_namespace: str = Field(
+        "Tidegate",
+        pattern=r"^[A-Za-z0-9_./#-]{1,255}$",
+        description="CloudWatch namespace of the metrics.",
+    )
+    metrics_stack: str = Field(
+        "tidegate", pattern=r"^[A-Za-z0-9_./-]{1,250}$", description="Value of the metrics' dimension `Stack`."
+    )
+
+    @field_validator("metrics_namespace")
+    @classmethod
+    def _not_of_aws(cls, value: str) -> str:
+        if value.startswith("AWS/"):
+            raise ValueError("begins with AWS/, which CloudWatch keeps for itself: choose another name")
+        return value

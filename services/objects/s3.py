@@ -118,6 +118,11 @@ def _make_client() -> Any:
         signature_version="s3v4",
     )
     try:
-        return boto3.client("s3", config=config)
+        client: Any = boto3.client("s3", config=config)
+        if ".amazonaws.com" in client.meta.endpoint_url:
+            # Unless told so, botocore presigns for the endpoint of all regions, which sends clients of a new bucket
+            # elsewhere, where the signature does not hold.
+            client = boto3.client("s3", config=config.merge(Config(s3={"addressing_style": "virtual"})))
     except BotoCoreError as error:
-        raise ObjectStoreError(f"no S3 client can be made: {error}. Set AWS_REGION.") from error
+        raise ObjectStoreError(f"no S3 client can be made: {error}. Set AWS_DEFAULT_REGION.") from error
+    return client

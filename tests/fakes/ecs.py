@@ -19,6 +19,7 @@ from tests.fakes import ecs_limits as limits
 from tests.fakes.ecs_life import NO_CAPACITY, SPOT_WARNING, Hooks, Lives
 from tests.fakes.ecs_limits import Bucket, Limits, client_error
 from tests.fakes.ecs_operations import Operations
+from tests.fakes.ecs_services import Services
 from tests.fakes.ecs_task import ON_DEMAND, SPOT, Definition, FakeTask
 
 __all__ = ["NO_CAPACITY", "ON_DEMAND", "SPOT", "Call", "Definition", "FakeEcs", "FakeTask", "Hooks", "Limits"]
@@ -66,6 +67,9 @@ class FakeEcs:
         drain: seconds after SIGTERM in which a container ends by itself; None: by `exit` or when killed.
         seed: of everything random.
         hooks: told when a container starts and is signalled.
+
+    Attributes:
+        services: those of the cluster, to be made and changed.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class FakeEcs:
             clock, self.lives, quotas, cluster=cluster, latency=latency or uniform(), chance=chance
         )
         self.service.list_lag, self.service.describe_lag = list_lag, describe_lag
+        self.services = Services(self.service, self.lives, cluster)
         self._clock = clock
         self._chance = chance
         self._modify = Bucket(quotas.modify, clock)
@@ -119,6 +124,10 @@ class FakeEcs:
     def describe_tasks(self, **parameters: Any) -> dict[str, Any]:
         """DescribeTasks."""
         return self._serve("DescribeTasks", parameters, self.service.describe)
+
+    def describe_services(self, **parameters: Any) -> dict[str, Any]:
+        """DescribeServices."""
+        return self._serve("DescribeServices", parameters, self.services.describe)
 
     def close(self) -> None:
         """Do nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from tests.fakes.ecs_task import FakeTask
@@ -41,10 +42,12 @@ class Lives:
         self.hooks = hooks
         self.alive: Counter[str] = Counter()
         self.on_unlist: Callable[[FakeTask], None] = lambda task: None
+        self.on_health: Callable[[FakeTask], None] = lambda task: None
+        self.on_end: Callable[[FakeTask], None] = lambda task: None
         self._clock = clock
         self._pull_share = pull_share
         self._drain = drain
-        self._due: list[tuple[float, int, Callable[[FakeTask], None], FakeTask]] = []
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._moment: float | None = None
 
@@ -64,10 +67,14 @@ class Lives:
         until = self._clock()
         try:
             while self._due and self._due[0][0] <= until:
-                self._moment, _, happen, task = heapq.heappop(self._due)
-                happen(task)
+                self._moment, _, happen = heapq.heappop(self._due)
+                happen()
         finally:
             self._moment = None
+
+    def later(self, when: float, happen: Callable[[], None]) -> None:
+        """Let something happen at a time."""
+        heapq.heappush(self._due, (when, next(self._order), happen))
 
     def begin(self, task: FakeTask, latency: float) -> None:
         """Start a task that will be RUNNING after so many seconds, if it is not fated to fail."""
@@ -102,7 +109,7 @@ class Lives:
         self._end(task)
 
     def _at(self, when: float, happen: Callable[[FakeTask], None], task: FakeTask) -> None:
-        heapq.heappush(self._due, (when, next(self._order), happen, task))
+        self.later(when, partial(happen, task))
 
     def _pull(self, task: FakeTask) -> None:
         if task.status != "PROVISIONING":
@@ -121,7 +128,14 @@ class Lives:
             return
         task.status = "RUNNING"
         task.started_at = self.now
+        if task.definition.health_after is not None:
+            self._at(self.now + task.definition.health_after, self._check_health, task)
         self.hooks.on_start(task)
+
+    def _check_health(self, task: FakeTask) -> None:
+        if task.status == "RUNNING":
+            task.health = "HEALTHY" if task.definition.healthy else "UNHEALTHY"
+            self.on_health(task)
 
     def _fail(self, task: FakeTask) -> None:
         task.stop_code, task.stopped_reason = "TaskFailedToStart", task.fate
@@ -143,3 +157,4 @@ class Lives:
         task.status = "STOPPED"
         task.stopped_at = self.now
         self.alive[task.pool] -= 1
+        self.on_end(task)

@@ -17,6 +17,7 @@ MODIFYING = frozenset({"RunTask", "StopTask"})
 RUN_MAX = 10
 DESCRIBE_MAX = 100
 PAGE_MAX = 100
+SERVICES_MAX = 10
 STARTED_BY_MAX = 128
 REASON_MAX = 1024
 TAGS_MAX = 50
@@ -192,6 +193,14 @@ def check_tasks(operation: str, tasks: Sequence[str]) -> None:
     for task in tasks:
         if not _TASK.fullmatch(task):
             raise invalid(operation, f"taskId length should be one of [32,36]: {task!r}")
+
+
+def check_services(services: Sequence[str]) -> None:
+    """Refuse to describe none, or too many."""
+    if not services:
+        raise invalid("DescribeServices", "Services cannot be empty.")
+    if len(services) > SERVICES_MAX:
+        raise invalid("DescribeServices", f"Services cannot have more than {SERVICES_MAX} elements.")
 
 
 def check_reason(reason: str) -> None:

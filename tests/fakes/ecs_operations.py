@@ -1,4 +1,4 @@
-"""What the fake ECS answers: its four operations, without calls being counted, throttled or lost."""
+"""What the fake ECS answers: its operations on tasks, without calls being counted, throttled or lost."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Operations:
         self._tokens: dict[str, tuple[Mapping[str, Any], list[FakeTask]]] = {}
         self._listed: dict[str, dict[str, FakeTask]] = defaultdict(dict)
         self._pages: dict[str, list[str]] = {}
+        self.has_service: Callable[[str], bool] = lambda name: False
 
     def run(self, parameters: dict[str, Any]) -> dict[str, Any]:
         limits.check_run(parameters)
@@ -71,10 +72,10 @@ class Operations:
         count = parameters.get("count", 1)
         if not self._launch[provider or ON_DEMAND].take(count):
             raise client_error("RunTask", "ThrottlingException", "Rate exceeded")
-        room = self._room(provider or ON_DEMAND, count)
+        room = self.room(provider or ON_DEMAND, count)
         if not room and self.capacity_raises:
             raise client_error("RunTask", "ClientException", f"{NO_CAPACITY}.")
-        tasks = [self._start(definition, provider, parameters) for _ in range(room)]
+        tasks = [self.start(definition, provider, parameters) for _ in range(room)]
         if token and tasks:
             self._tokens[token] = parameters, tasks
         failures = [{"reason": f"{NO_CAPACITY}."} for _ in range(count - room)]
@@ -92,6 +93,8 @@ class Operations:
 
     def list(self, parameters: dict[str, Any]) -> dict[str, Any]:
         limits.check_list(parameters)
+        if "serviceName" in parameters and not self.has_service(parameters["serviceName"]):
+            raise client_error("ListTasks", "ServiceNotFoundException", "Service not found.")
         size = parameters.get("maxResults", limits.PAGE_MAX)
         token = parameters.get("nextToken")
         if token is None:
@@ -123,6 +126,21 @@ class Operations:
         if parameters.get("cluster", "default").rpartition("/")[2] != self.cluster:
             raise client_error(operation, "ClusterNotFoundException", "Cluster not found.")
 
+    def room(self, pool: str, count: int) -> int:
+        """How many of so many tasks a provider has room for."""
+        limit = self.capacity[pool]
+        return count if limit is None else max(0, min(count, limit - self._lives.alive[pool]))
+
+    def start(self, definition: Definition, provider: str | None, parameters: Mapping[str, Any]) -> FakeTask:
+        """Start one task now, which there is room for."""
+        name = f"{self._chance.getrandbits(128):032x}"
+        fate = self.fates.popleft() if self.fates else self.fate
+        task = FakeTask(name, self.cluster, definition, provider, parameters, self._lives.now, fate)
+        self.tasks[name] = task
+        self._listed[parameters.get("startedBy", "")][name] = task
+        self._lives.begin(task, self.latency(self._chance))
+        return task
+
     def _definition(self, name: str) -> Definition:
         family, _, revision = name.rpartition("/")[2].partition(":")
         if revision:
@@ -147,19 +165,6 @@ class Operations:
             raise invalid("RunTask", f"The specified capacity provider '{name}' was not found. Specify a valid name.")
         return name
 
-    def _room(self, pool: str, count: int) -> int:
-        limit = self.capacity[pool]
-        return count if limit is None else max(0, min(count, limit - self._lives.alive[pool]))
-
-    def _start(self, definition: Definition, provider: str | None, parameters: Mapping[str, Any]) -> FakeTask:
-        name = f"{self._chance.getrandbits(128):032x}"
-        fate = self.fates.popleft() if self.fates else self.fate
-        task = FakeTask(name, self.cluster, definition, provider, parameters, self._clock(), fate)
-        self.tasks[name] = task
-        self._listed[parameters.get("startedBy", "")][name] = task
-        self._lives.begin(task, self.latency(self._chance))
-        return task
-
     def _unlist(self, task: FakeTask) -> None:
         self._listed[task.parameters.get("startedBy", "")].pop(task.id, None)
 
@@ -173,7 +178,14 @@ class Operations:
         else:
             found = (task for tasks in self._listed.values() for task in tasks.values())
         family = parameters.get("family")
-        return [task for task in found if task.created_at <= shown_until and family in (None, task.definition.family)]
+        group = f"service:{parameters['serviceName']}" if "serviceName" in parameters else None
+        return [
+            task
+            for task in found
+            if task.created_at <= shown_until
+            and family in (None, task.definition.family)
+            and group in (None, task.parameters.get("group"))
+        ]
 
     def _find(self, name: str) -> FakeTask | None:
         """A task that ECS still knows, by its id or ARN."""

@@ -23,6 +23,7 @@ METHODS = {
     "AmazonEC2ContainerServiceV20141113.StopTask": "stop_task",
     "AmazonEC2ContainerServiceV20141113.ListTasks": "list_tasks",
     "AmazonEC2ContainerServiceV20141113.DescribeTasks": "describe_tasks",
+    "AmazonEC2ContainerServiceV20141113.DescribeServices": "describe_services",
     "ServiceQuotasV20190624.GetServiceQuota": "get_service_quota",
 }
 

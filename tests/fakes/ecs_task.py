@@ -28,6 +28,8 @@ class Definition:
         vcpu: of the task.
         memory: of the task, in MiB.
         active: whether new tasks may be started from it.
+        health_after: seconds from RUNNING until the container's health check has answered; None: it has none.
+        healthy: what the health check answers.
     """
 
     family: str
@@ -38,6 +40,8 @@ class Definition:
     vcpu: float = 1.0
     memory: int = 2048
     active: bool = True
+    health_after: float | None = None
+    healthy: bool = True
 
     @property
     def arn(self) -> str:
@@ -57,6 +61,7 @@ class FakeTask:
         fate: why it will fail to start; None: it will not.
         status: `lastStatus`.
         desired: `desiredStatus`.
+        health: `healthStatus` of the container.
     """
 
     id: str
@@ -68,6 +73,7 @@ class FakeTask:
     fate: str | None = None
     status: str = "PROVISIONING"
     desired: str = "RUNNING"
+    health: str = "UNKNOWN"
     pull_started_at: float | None = None
     started_at: float | None = None
     stopping_at: float | None = None
@@ -93,6 +99,11 @@ class FakeTask:
     @property
     def spot(self) -> bool:
         return self.provider == SPOT
+
+    @property
+    def ip(self) -> str:
+        """Private address of its network interface."""
+        return "10." + ".".join(str(part) for part in bytes.fromhex(self.id[:6]))
 
     def billed_seconds(self, now: float) -> int:
         """Seconds on the bill until now: from the pull to the end, whole seconds, one minute at least."""
@@ -125,6 +136,7 @@ class FakeTask:
             "stopCode": self.stop_code,
             "stoppedReason": self.stopped_reason,
             "containers": [self._container()],
+            "attachments": [self._interface()],
             "tags": [dict(tag) for tag in parameters.get("tags", ())] if tags else [],
         }
         return {name: value for name, value in answer.items() if value is not None}
@@ -137,8 +149,17 @@ class FakeTask:
             "lastStatus": status,
             "exitCode": self.exit_code,
             "reason": self.exit_reason,
+            "healthStatus": self.health,
         }
         return {name: value for name, value in container.items() if value is not None}
+
+    def _interface(self) -> dict[str, Any]:
+        interface = {"id": f"eni-of-{self.id}", "type": "ElasticNetworkInterface"}
+        if self.status == "PROVISIONING":
+            return {**interface, "status": "PRECREATED", "details": []}
+        status = "DELETED" if self.status == "STOPPED" else "ATTACHED"
+        details = [{"name": "subnetId", "value": "subnet-1"}, {"name": "privateIPv4Address", "value": self.ip}]
+        return {**interface, "status": status, "details": details}
 
 
 def _moment(at: float | None) -> datetime | None:

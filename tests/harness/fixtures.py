@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.certificates import Certificate
 from tests.harness.stack import Stack
 
 
@@ -17,12 +18,13 @@ def module_stack(
     processes: int = 1,
     threads: int = 2,
     environment: Mapping[str, str] | None = None,
+    member: Certificate | None = None,
 ) -> Any:
     """Return a fixture with a started stack; the module's tests share it and leave it whole."""
 
     @pytest.fixture(scope="module")
     def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-        made = Stack(tmp_path_factory.mktemp("stack"), environment)
+        made = Stack(tmp_path_factory.mktemp("stack"), environment, member)
         try:
             yield made.start(apis=apis, workers=workers, processes=processes, threads=threads)
         except BaseException:

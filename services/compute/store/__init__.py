@@ -23,6 +23,7 @@ from services.compute.store.types import (
     Submission,
     Submitted,
     Taken,
+    Vitals,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Submission",
     "Submitted",
     "Taken",
+    "Vitals",
     "record_json",
     "result_url",
 ]

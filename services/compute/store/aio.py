@@ -30,6 +30,7 @@ from services.compute.store.types import (
     Submission,
     Submitted,
     Taken,
+    Vitals,
 )
 
 _CALLS = 4
@@ -253,6 +254,10 @@ class AsyncStore(AsyncExecutor):
     async def depth(self) -> Depth:
         """Count the queues."""
         return await self._run(commands.depth())
+
+    async def vitals(self) -> Vitals:
+        """Look at server and queues; cheap, whatever waits."""
+        return await self._run(commands.vitals())
 
     async def lease(self, name: str, owner: str, ttl_ms: int) -> bool:
         """Take a free lease or prolong one's own; False while it is another owner's."""

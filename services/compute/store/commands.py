@@ -30,6 +30,7 @@ from services.compute.store.types import (
     Submission,
     Submitted,
     Taken,
+    Vitals,
 )
 
 T = TypeVar("T")
@@ -210,6 +211,11 @@ def recent(state: State | None, computation: str | None, cursor: str | None, lim
 def depth() -> Command[Depth]:
     """Count the queues."""
     return Command(script("depth"), [], lambda reply: Depth(*reply))
+
+
+def vitals() -> Command[Vitals]:
+    """Look at server and queues."""
+    return Command(script("vitals"), [], replies.vitals)
 
 
 def lease(name: str, owner: str, ttl_ms: int) -> Command[bool]:

@@ -24,6 +24,7 @@ from services.compute.store.types import (
     Submission,
     Submitted,
     Taken,
+    Vitals,
 )
 
 _OUTCOMES = {1: Outcome.CREATED, 2: Outcome.JOINED, 3: Outcome.HIT}
@@ -149,6 +150,12 @@ def backlog(reply: Sequence[Any]) -> Backlog:
     measured = {name: ms for name, ms in durations.items() if ms >= 0}
     measuring = {name: -ms for name, ms in durations.items() if ms < 0}
     return Backlog(Depth(*depth), _numbers(waiting), measured, measuring)
+
+
+def vitals(reply: Sequence[Any]) -> Vitals:
+    """`[depth, ms, bytes used, bytes allowed]`."""
+    depth, *numbers = reply
+    return Vitals(Depth(*depth), *map(int, numbers))
 
 
 def notes(reply: Any) -> dict[str, bytes]:

@@ -23,6 +23,7 @@ from services.compute.store.types import (
     Submission,
     Submitted,
     Taken,
+    Vitals,
 )
 
 
@@ -173,6 +174,10 @@ class Store(Executor):
     def depth(self) -> Depth:
         """Count the queues."""
         return self._run(commands.depth())
+
+    def vitals(self) -> Vitals:
+        """Look at server and queues; cheap, whatever waits."""
+        return self._run(commands.vitals())
 
     def lease(self, name: str, owner: str, ttl_ms: int) -> bool:
         """Take a free lease or prolong one's own; False while it is another owner's."""

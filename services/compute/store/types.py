@@ -76,6 +76,24 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the server and its queues are, for whoever watches.
+
+    Attributes:
+        depth: how many tasks are where.
+        oldest_ms: since the oldest task at the heads of the queues was asked for; 0 when they are empty. One that was
+            put back counts from its submission; delayed ones do not count.
+        memory: bytes that the server uses.
+        memory_max: bytes that it may use; 0 when it has no limit.
+    """
+
+    depth: Depth
+    oldest_ms: int
+    memory: int
+    memory_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """What a batch would add.
 

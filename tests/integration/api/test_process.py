@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from tests.harness.process import free_port
-from tests.integration.api.conftest import ROOT, Running
+from services.api.__main__ import configuration
+from services.api.headers import WAIT_MAX
+from services.api.routers.events import COMMENT_SECONDS
+from services.api.settings import ApiSettings
+from tests.harness.process import Managed, free_port
+from tests.integration.api.conftest import ROOT, Running, wait_ready
 
 
 @pytest.mark.parametrize(
@@ -78,3 +87,66 @@ def test_a_port_in_use_is_named(running: Running) -> None:
     assert done.returncode != 0
     assert port in done.stderr
     assert free_port() != int(port)
+
+
+def test_a_load_balancer_between_meets_no_closed_connection(running: Running) -> None:
+    idle = 65  # of the load balancer
+    assert ApiSettings.model_fields["api_keep_alive"].default > idle > WAIT_MAX > COMMENT_SECONDS
+    settings = ApiSettings(api_keep_alive=7, shutdown_seconds=3.2)
+    config = configuration(settings, FastAPI())
+    assert (config.timeout_keep_alive, config.timeout_graceful_shutdown) == (7, 4)
+    environment = {**running.process.environment, "API_PORT": str(free_port()), "API_KEEP_ALIVE": "1"}
+    with another(running, environment) as (process, url), closing(connection(url)) as plain:
+        plain.request("GET", "/livez")
+        answer = plain.getresponse()
+        assert answer.read()
+        assert answer.headers.get("connection") != "close"
+        plain.sock.settimeout(10)
+        begun = time.monotonic()
+        assert plain.sock.recv(1) == b"", "an idle connection is closed"
+        assert 0.8 < time.monotonic() - begun < 5
+        assert process.running
+
+
+def test_after_sigterm_it_serves_on_until_the_load_balancer_knows(running: Running) -> None:
+    environment = {**running.process.environment, "API_PORT": str(free_port()), "SHUTDOWN_DELAY": "2"}
+    with another(running, environment) as (process, url), httpx.Client(base_url=url, trust_env=False) as client:
+        begun = time.monotonic()
+        process.signal(signal.SIGTERM)
+        while client.get("/readyz").status_code == 200:
+            assert time.monotonic() - begun < 1
+        problem = client.get("/readyz").json()
+        assert problem["type"] == "urn:tidegate:leaving"
+        assert client.get("/livez").status_code == 200, "a health check would replace a task that ends anyway"
+        assert httpx.post(  # on a connection of its own, too
+            f"{url}/api/v1/computations/negate/tasks", json={"value": True}, trust_env=False
+        ).is_success
+        assert process.wait(20) == 0
+        assert 2 <= time.monotonic() - begun < 8
+
+
+def test_a_second_signal_ends_the_delay(running: Running) -> None:
+    environment = {**running.process.environment, "API_PORT": str(free_port()), "SHUTDOWN_DELAY": "60"}
+    with another(running, environment) as (process, url):
+        process.signal(signal.SIGTERM)
+        end = time.monotonic() + 10
+        while httpx.get(f"{url}/readyz", trust_env=False).status_code == 200:
+            assert time.monotonic() < end
+        assert process.terminate(20) == 0
+
+
+@contextmanager
+def another(running: Running, environment: dict[str, str]) -> Iterator[tuple[Managed, str]]:
+    """One more process beside the module's, ready."""
+    process = Managed(f"api-{environment['API_PORT']}", running.process.command, environment, running.process.directory)
+    process.start()
+    made = Running(process, f"http://127.0.0.1:{environment['API_PORT']}", running.redis_url)
+    try:
+        wait_ready(made)
+        yield process, made.url
+    finally:
+        process.kill()
+
+
+def connection(url: str) -> HTTPConnection:
+    return HTTPConnection(url.removeprefix("http://"), timeout=10)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from services.api import background as module
 from services.api.background import background
 from services.api.metrics import Metrics
-from services.compute.security import security
-from services.compute.settings import SchedulerSettings
 from tests.unit.api_background.doubles import FakeStore, settings, until
 
 
@@ -43,13 +40,3 @@ async def test_everything_runs_without_a_scheduler_and_ends_on_leaving() -> None
         assert not store.taken
     assert store.leases == {}, "the lease is given back"
     assert asyncio.all_tasks() == before
-
-
-def test_tls_wants_all_three_files_or_none(tmp_path: Path) -> None:
-    assert not security(SchedulerSettings()).require_encryption
-    ca, cert, key = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
-    secure = security(SchedulerSettings(dask_tls_ca=ca, dask_tls_cert=cert, dask_tls_key=key))
-    assert secure.require_encryption
-    assert secure.get_tls_config_for_role("client")["cert"] == str(cert)
-    with pytest.raises(ValueError, match="DASK_TLS_KEY"):
-        security(SchedulerSettings(dask_tls_ca=ca, dask_tls_cert=cert))

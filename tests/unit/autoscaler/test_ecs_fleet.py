@@ -231,7 +231,7 @@ def test_no_region_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/dev/null")
-    with pytest.raises(FleetUnavailable, match=r"You must specify a region\. Set AWS_REGION"):
+    with pytest.raises(FleetUnavailable, match=r"You must specify a region\. Set AWS_DEFAULT_REGION"):
         open_ecs_fleet(EcsSettings(worker_task_definition="worker:1"))
 
 

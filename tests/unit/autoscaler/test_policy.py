@@ -100,10 +100,11 @@ def follow(targets: list[tuple[float, int]], **changes: object) -> list[int]:
     return decided
 
 
-def test_fewer_only_after_the_window() -> None:
-    at = [(0.0, 50), (5.0, 40), (9.0, 40), (16.0, 40)]
-    decided = follow(at, stabilization_window=10, fluctuation_window=0, workers_min=0)
-    assert decided == [50, 50, 50, 40]
+@pytest.mark.parametrize("window", [0, 10, 120, 300])
+def test_fewer_only_after_the_window(window: int) -> None:
+    decided = follow(wave(*[100] * 80, *[0] * 80), stabilization_window=window, workers_min=0)
+    assert set(decided[80 : 80 + window // 5]) <= {100}
+    assert set(decided[81 + window // 5 :]) == {0}
 
 
 def wave(*levels: int, every: float = 5.0, begin: float = 0.0) -> list[tuple[float, int]]:
@@ -125,6 +126,33 @@ def test_a_load_that_does_not_scatter_gets_no_headroom(constant: int) -> None:
 
 def test_the_minimum_is_no_load() -> None:
     assert set(follow(wave(*[0, 0, 1, 0, 0] * 20), workers_min=10)) == {10}
+
+
+@pytest.mark.parametrize(("high", "low"), [(40, 30), (60, 45), (100, 80), (10, 5)])
+def test_work_that_shrinks_starts_nothing_and_lets_go_after_a_minute(high: int, low: int) -> None:
+    decided = follow(wave(*[high] * 80, *[low] * 80), workers_min=0)
+    assert max(decided[80:]) <= high
+    assert decided == sorted(decided, reverse=True)
+    assert set(decided[80 + 14 :]) == {low}
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (1, 4), (2, 4)])
+def test_few_machines_are_started_at_once(low: int, high: int) -> None:
+    assert follow(wave(*[low] * 80, high), workers_min=0)[-1] >= high
+
+
+def test_a_small_random_load_is_not_left_alone_in_its_pauses() -> None:
+    decided = follow(wave(*[1, 2, 0, 1, 0, 0, 1, 3, 0, 1] * 12), workers_min=0)
+    assert min(decided[14:]) >= 2
+    ended = follow(wave(*[1, 2, 0, 1, 0, 0, 1, 3, 0, 1] * 12, *[0] * 10), workers_min=0)[-10:]
+    assert ended[0] > 0
+    assert set(ended[6:]) == {0}
+
+
+def test_a_slow_fall_is_followed() -> None:
+    needs = [100] * 80 + [100 - n // 2 for n in range(180)]
+    decided = follow(wave(*needs), workers_min=0)
+    assert max(wanted - need for wanted, need in zip(decided, needs, strict=True)) <= 24
 
 
 def test_a_change_is_followed_at_once_up_and_down() -> None:
@@ -149,6 +177,17 @@ def test_a_scheduler_that_is_new_is_taken_to_know_too_little_for_a_while() -> No
     assert decide(load(40, 0, now=NOW + 35.1, scheduler="two"), memory, own, own)[0].desired == 0
     more, _ = decide(load(40, 60, now=NOW + 20, scheduler="three", running=40), memory, own, own)
     assert more.desired == 60, "what it asks for is more than before"
+
+
+def test_nothing_falls_under_a_new_scheduler_even_after_a_round_without_need() -> None:
+    own, memory = settings(workers_min=0), Memory(scheduler="one")
+    for n, target in enumerate([2, 2, 0] * 30 + [2, 0]):
+        decision, memory = decide(load(3, target, now=NOW + 5 * n), memory, own, own)
+    before, now = decision.desired, NOW + 5 * 92
+    assert before
+    for pause in (0, 10, 29):
+        decision, memory = decide(load(3, 0, now=now + pause, scheduler="two"), memory, own, own)
+        assert decision.desired == before
 
 
 def test_a_restart_keeps_what_runs_for_a_while() -> None:

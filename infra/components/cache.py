@@ -1,0 +1,104 @@
+"""ElastiCache: one Valkey or Redis OSS group, without cluster mode, that keeps queue, records and results."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_random as random
+
+from infra import ports
+from infra.components.base import Component, Place
+from infra.components.network import Network
+
+ENGINES = {"valkey": ("8.0", "valkey8"), "redis": ("7.1", "redis7")}
+"""Version and parameter group family of each engine."""
+TOKEN_LENGTH = 64
+RESERVED_PERCENT = "25"
+"""Of the memory, for snapshots and failover; what is left is `maxmemory`."""
+
+
+class Cache(Component):
+    """The replication group, with its password.
+
+    Attributes:
+        url: of the primary, as `REDIS_URL` takes it.
+        token_arn: ARN of the secret that holds the AUTH token.
+        group_id: id of the replication group.
+        nodes: number of its nodes, each a cluster `{group_id}-001`, `-002` …
+        ready: what must be there before somebody asks for it: group and secret's value.
+    """
+
+    def __init__(self, place: Place, network: Network, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("cache", place, opts)
+        self.nodes = 1 + (place.settings.cache_replicas or 0)
+        token = random.RandomPassword(
+            place.names.logical("cache-token"),
+            length=TOKEN_LENGTH,
+            special=False,  # AUTH tokens take few of them
+            opts=self.child(),
+        )
+        secret, version = self._keep(token)
+        group = self._group(network, token)
+        self.url = pulumi.Output.concat("rediss://", group.primary_endpoint_address, f":{ports.CACHE}/0")
+        self.token_arn = secret.arn
+        self.group_id = group.id
+        self.ready: list[pulumi.Resource] = [group, version]
+        self.register_outputs({"url": self.url})
+
+    def _keep(self, token: random.RandomPassword) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
+        names = self.place.names
+        secret = aws.secretsmanager.Secret(
+            names.logical("cache-auth"),
+            description="Tidegate: AUTH token of the cache",
+            # A stack that is made anew at once may have the name again.
+            recovery_window_in_days=7 if self.place.settings.production else 0,
+            opts=self.child(),
+        )
+        version = aws.secretsmanager.SecretVersion(
+            names.logical("cache-auth-value"),
+            secret_id=secret.id,
+            secret_string=token.result,
+            opts=self.child(),
+        )
+        return secret, version
+
+    def _group(self, network: Network, token: random.RandomPassword) -> aws.elasticache.ReplicationGroup:
+        settings, names = self.place.settings, self.place.names
+        version, family = ENGINES[settings.cache_engine]
+        name = names.logical("cache", "cache")
+        parameters = aws.elasticache.ParameterGroup(
+            name,
+            family=family,
+            description="Tidegate: results may be evicted, tasks that somebody waits for have no TTL",
+            parameters=[
+                aws.elasticache.ParameterGroupParameterArgs(name="maxmemory-policy", value="volatile-lru"),
+                aws.elasticache.ParameterGroupParameterArgs(name="reserved-memory-percent", value=RESERVED_PERCENT),
+            ],
+            opts=self.child(),
+        )
+        subnets = aws.elasticache.SubnetGroup(
+            name, subnet_ids=network.private_subnet_ids, description="Tidegate", opts=self.child()
+        )
+        return aws.elasticache.ReplicationGroup(
+            name,
+            description="Tidegate: queue, records and results",
+            engine=settings.cache_engine,
+            engine_version=version,
+            node_type=settings.cache_node_type,
+            num_cache_clusters=self.nodes,
+            automatic_failover_enabled=self.nodes > 1,
+            multi_az_enabled=self.nodes > 1,
+            parameter_group_name=parameters.name,
+            subnet_group_name=subnets.name,
+            security_group_ids=[network.groups.cache.id],
+            port=ports.CACHE,
+            auth_token=token.result,
+            auth_token_update_strategy="ROTATE",  # noqa: S106
+            transit_encryption_enabled=True,
+            at_rest_encryption_enabled=True,
+            auto_minor_version_upgrade=True,
+            snapshot_retention_limit=settings.cache_snapshot_days,
+            final_snapshot_identifier=f"{names.prefix}-final" if settings.production else None,
+            apply_immediately=not settings.production,
+            opts=self.child(),
+        )

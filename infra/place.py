@@ -1,0 +1,30 @@
+"""Reads where the stack is: its configuration, checked before anything else, and the account that Pulumi works in."""
+
+from __future__ import annotations
+
+import sys
+
+import pulumi
+import pulumi_aws as aws
+from pulumi.runtime import config
+
+from infra.components.base import Place
+from infra.naming import Names
+from infra.settings import ConfigError, read
+
+
+def find_place() -> Place:
+    """The stack, as its configuration and credentials say; ends the program when the configuration is wrong."""
+    try:
+        settings = read({**config.get_config_env(), **config.CONFIG.get()})
+    except ConfigError as error:
+        # A traceback would hide what the operator has to do.
+        pulumi.log.error(str(error))
+        sys.exit(1)
+    return Place(
+        Names(pulumi.get_project(), pulumi.get_stack()),
+        settings,
+        region=aws.get_region().region,
+        account=aws.get_caller_identity().account_id,
+        partition=aws.get_partition().partition,
+    )

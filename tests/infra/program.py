@@ -1,0 +1,81 @@
+"""The whole Pulumi program under the recording engine, and the settings that it is tried with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.__main__ import main
+from infra.place import find_place
+from infra.policy.rules import Seen
+from tests.infra.recording import Graph, Recorded, record
+
+REGION = {"aws:region": "us-east-1"}
+
+DEVELOPMENT: Mapping[str, str] = {"tier": "development"}
+PRODUCTION: Mapping[str, str] = {
+    "tier": "production",
+    "domain": "compute.example.com",
+    "hostedZone": "Z0123456789ABC",
+    "alarmEmail": "ops@example.com",
+    "workersMin": "1",
+    "workersMax": "100",
+    "onDemandBase": "1",
+    "daskTls": "true",
+}
+IMAGES = {
+    f"{service}Image": f"210987654321.dkr.ecr.eu-west-1.amazonaws.com/shared/{service}:1.4"
+    for service in ("api", "autoscaler", "worker")
+}
+COMBINATIONS: Mapping[str, Mapping[str, str]] = {
+    "development": DEVELOPMENT,
+    "production": PRODUCTION,
+    "no NAT": {"nat": "none"},
+    "no NAT, no quotas endpoint, everything on": {
+        **PRODUCTION, "nat": "none", "serviceQuotasEndpoint": "false", "sharedFiles": "true",
+    },
+    "three zones": {"availabilityZones": "3", "nat": "per-zone"},
+    "internal": {"internal": "true", "ingressCidrs": "10.0.0.0/8, 192.168.0.0/16"},
+    "given images": IMAGES,
+    "images from elsewhere": {f"{s}Image": f"registry.example.com/{s}:2" for s in ("api", "autoscaler", "worker")},
+    "ARM": {"platform": "linux/arm64"},
+    "Redis OSS with replicas": {"cacheEngine": "redis", "cacheReplicas": "2", "cacheSnapshotDays": "3"},
+    "shared files": {"sharedFiles": "true", "workerEgressCidrs": '["10.20.0.0/16"]'},
+    "TLS inside": {"daskTls": "true"},
+    "large workers": {"workerCpu": "16384", "workerMemory": "122880", "workerStorage": "200", "workerProcesses": "16"},
+    "alarms to a topic": {"alarmTopic": "arn:aws:sns:us-east-1:123456789012:ops"},
+    "small network": {"vpcCidr": "10.1.0.0/22", "zoneMask": "23", "workersMax": "50"},
+    "always on demand": {"useSpot": "false", "workersMin": "2", "observeOnly": "true"},
+}  # fmt: skip
+
+
+def run(settings: Mapping[str, str], *, stack: str = "dev", project: str = "tidegate", preview: bool = False) -> Graph:
+    """Run the program with these settings."""
+    keys = {f"tidegate:{key}": value for key, value in settings.items()}
+    return record(lambda: main(find_place()), config={**REGION, **keys}, stack=stack, project=project, preview=preview)
+
+
+def seen(graph: Graph) -> list[Seen]:
+    """The graph as the policy pack's rules see it."""
+    return [
+        Seen(each.urn, each.type, each.name, each.inputs, each.options.protect, each.property_dependencies)
+        for each in graph.resources
+    ]
+
+
+def container(graph: Graph, service: str) -> dict[str, Any]:
+    """The container of a service's task definition."""
+    import json
+
+    (definition,) = json.loads(task_definition(graph, service).inputs["containerDefinitions"])
+    return dict(definition)
+
+
+def task_definition(graph: Graph, service: str) -> Recorded:
+    """A service's task definition."""
+    return graph.one("aws:ecs/taskDefinition:TaskDefinition", f"tidegate-dev-{service}")
+
+
+def variables(graph: Graph, service: str) -> dict[str, str]:
+    """Variables of a service's container that are in the clear."""
+    return {each["name"]: each["value"] for each in container(graph, service)["environment"]}

@@ -1,0 +1,177 @@
+"""Each rule of the policy pack is broken by a program; the rest of the pack has nothing to say to it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pytest
+
+from infra.policy import __main__ as pack
+from infra.policy.rules import RULES, STACK_RULES, TAGGED, violations
+from tests.infra.program import COMBINATIONS, run, seen
+from tests.infra.recording import record
+
+TAGS = {f"tidegate:{name}": name for name in ("project", "stack", "component")} | {"tidegate:tier": "production"}
+NOBODY = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+def allow(action: str, resource: str, **more: Any) -> str:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def role_policy(document: str) -> None:
+    aws.iam.RolePolicy("x", role="x", policy=document)
+
+
+def ingress(**rule: Any) -> None:
+    mine = aws.ec2.SecurityGroup("mine", tags=TAGS)
+    balancers = aws.ec2.SecurityGroup("balancers", tags=TAGS)
+    aws.lb.LoadBalancer("x", security_groups=[balancers.id], tags=TAGS)
+    group = balancers if rule.pop("balancer", False) else mine
+    values = {"ip_protocol": "tcp", "from_port": 80, "to_port": 80, **rule}
+    aws.vpc.SecurityGroupIngressRule("rule", security_group_id=group.id, tags=TAGS, **values)
+
+
+def inline_ingress() -> None:
+    rule = aws.ec2.SecurityGroupIngressArgs(from_port=0, to_port=0, protocol="-1", cidr_blocks=["0.0.0.0/0"])
+    aws.ec2.SecurityGroup("x", ingress=[rule], tags=TAGS)
+
+
+def cache(**values: Any) -> None:
+    good: dict[str, Any] = {"at_rest_encryption_enabled": True, "transit_encryption_enabled": True}
+    good |= {"final_snapshot_identifier": "x", "snapshot_retention_limit": 7}
+    aws.elasticache.ReplicationGroup("x", description="x", tags=TAGS, **{**good, **values})
+
+
+def bucket(*without: str, **values: Any) -> None:
+    made = aws.s3.Bucket("x", tags=TAGS, **values)
+    if "encryption" not in without:
+        default = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="AES256"
+        )
+        rule = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(apply_server_side_encryption_by_default=default)
+        aws.s3.BucketServerSideEncryptionConfiguration("x", bucket=made.id, rules=[rule])
+    if "block" not in without:
+        aws.s3.BucketPublicAccessBlock("x", bucket=made.id)
+    if "policy" not in without:
+        aws.s3.BucketPolicy("x", bucket=made.id, policy=NOBODY)
+
+
+def repository(**values: Any) -> None:
+    aws.ecr.Repository("x", tags=TAGS, **values)
+
+
+def task(**variables: str) -> None:
+    environment = [{"name": name, "value": value} for name, value in variables.items()]
+    definitions = json.dumps([{"name": "x", "image": "x", "environment": environment}])
+    aws.ecs.TaskDefinition("x", family="x", container_definitions=definitions, tags=TAGS)
+
+
+def service(public: bool) -> None:
+    network = aws.ecs.ServiceNetworkConfigurationArgs(subnets=["x"], assign_public_ip=public)
+    aws.ecs.Service("x", network_configuration=network, tags=TAGS)
+
+
+def files(**values: Any) -> None:
+    protect = values.pop("protect", True)
+    aws.efs.FileSystem("x", tags=TAGS, opts=pulumi.ResourceOptions(protect=protect), **values)
+
+
+AES = [aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="AES256")]
+PASSED = {"Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}}
+ROLE = "arn:aws:iam::123456789012:role/x"
+
+BROKEN: list[tuple[str, Callable[[], Any]]] = [
+    ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv4="0.0.0.0/0")),
+    ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv6="::/0")),
+    ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv4="0.0.0.0/0", balancer=True, to_port=8787)),
+    ("only-the-balancer-faces-the-world", lambda: ingress(cidr_ipv4="0.0.0.0/0", balancer=True, ip_protocol="-1")),
+    ("only-the-balancer-faces-the-world", inline_ingress),
+    ("permissions-are-narrow", lambda: role_policy(allow("s3:GetObject", "*"))),
+    ("permissions-are-narrow", lambda: role_policy(allow("s3:*", "arn:aws:s3:::x/*"))),
+    ("permissions-are-narrow", lambda: role_policy(allow("s3:GetObject", "arn:aws:s3:::x/*", NotResource="y"))),
+    ("pass-role-is-scoped", lambda: role_policy(allow("iam:PassRole", ROLE))),
+    ("pass-role-is-scoped", lambda: role_policy(allow("iam:PassRole", "arn:aws:iam::123456789012:role/*", **PASSED))),
+    ("storage-is-encrypted", lambda: cache(at_rest_encryption_enabled=False)),
+    ("storage-is-encrypted", lambda: cache(transit_encryption_enabled=None)),
+    ("storage-is-encrypted", files),
+    ("storage-is-encrypted", repository),
+    ("buckets-are-encrypted-and-private", lambda: bucket("encryption")),
+    ("buckets-are-encrypted-and-private", lambda: bucket("block")),
+    ("buckets-are-encrypted-and-private", lambda: bucket("policy")),
+    ("secrets-are-references", lambda: task(REDIS_PASSWORD="hunter2")),
+    ("secrets-are-references", lambda: task(SOMETHING="AKIAABCDEFGHIJKLMNOP")),
+    (
+        "secrets-are-references",
+        lambda: aws.ssm.Parameter("x", type="String", value="-----BEGIN EC PRIVATE KEY-----\nx", tags=TAGS),
+    ),
+    ("logs-are-kept-for-a-time", lambda: aws.cloudwatch.LogGroup("x", tags=TAGS)),
+    ("everything-is-tagged", lambda: aws.sns.Topic("x", tags={**TAGS, "tidegate:component": ""})),
+    ("everything-is-tagged", lambda: aws.ec2.SecurityGroup("x")),
+    ("tasks-have-no-public-address", lambda: service(True)),
+    ("tasks-have-no-public-address", lambda: task(WORKER_PUBLIC_IP="true")),
+    ("data-outlives-a-mistake", lambda: cache(final_snapshot_identifier=None)),
+    ("data-outlives-a-mistake", lambda: cache(snapshot_retention_limit=0)),
+    ("data-outlives-a-mistake", lambda: bucket(force_destroy=True)),
+    ("data-outlives-a-mistake", lambda: repository(force_delete=True, encryption_configurations=AES)),
+    ("data-outlives-a-mistake", lambda: files(encrypted=True, protect=False)),
+]
+FINE: list[Callable[[], None]] = [
+    lambda: ingress(cidr_ipv4="0.0.0.0/0", balancer=True),
+    lambda: ingress(cidr_ipv4="10.0.0.0/8"),
+    lambda: role_policy(allow("iam:PassRole", ROLE, **PASSED)),
+    lambda: role_policy(allow("ecr:GetAuthorizationToken", "*")),
+    cache,
+    bucket,
+    lambda: repository(encryption_configurations=AES),
+    lambda: task(LOG_FORMAT="json"),
+    lambda: service(False),
+    lambda: files(encrypted=True),
+]
+
+
+@pytest.mark.parametrize(("rule", "program"), BROKEN)
+def test_what_breaks_a_rule_is_refused_by_that_rule(rule: str, program: Callable[[], None]) -> None:
+    found = violations(seen(record(program)))
+    assert {line.partition(":")[0] for line in found} == {rule}, found
+
+
+@pytest.mark.parametrize("program", FINE)
+def test_what_breaks_none_is_let_through(program: Callable[[], None]) -> None:
+    assert violations(seen(record(program))) == []
+
+
+def test_every_rule_is_broken_by_a_program() -> None:
+    assert {rule for rule, _ in BROKEN} == {*RULES, *STACK_RULES}
+
+
+def test_the_pack_gives_pulumi_every_rule() -> None:
+    named = [pack.resource_policy(name, rule) for name, rule in RULES.items()]
+    assert [each.name for each in named] == [*RULES]
+    assert all(each.description for each in named)
+
+
+def test_all_that_can_be_tagged_must_be() -> None:
+    """Whatever the program makes and has tags is held to the rule."""
+    used = {
+        each.type
+        for name in ("no NAT, no quotas endpoint, everything on", "production")
+        for each in seen(run(COMBINATIONS[name]))
+    }
+    can = {
+        kind
+        for kind in used
+        if kind.startswith("aws:") and "tags" in inspect.signature(_class(kind)._internal_init).parameters
+    }
+    assert can - TAGGED == set()
+
+
+def _class(kind: str) -> Any:
+    module, name = kind.removeprefix("aws:").split(":")
+    return getattr(getattr(aws, module.partition("/")[0]), name)
