@@ -19,7 +19,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, Settings, conf
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
-from tests.infra import mock_invokes, mock_outputs, wire
+from tests.infra import mock_awsx, mock_invokes, mock_outputs, wire
 from tests.infra.graph import Graph, Invoke, Message, Options, Recorded
 from tests.infra.mock_invokes import Answer
 from tests.infra.mock_outputs import Outputs
@@ -81,6 +81,8 @@ def record(
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_default_executor(_Inline())
+    # The first failure is raised; what failed in its wake is nobody's to hear.
+    loop.set_exception_handler(lambda _, __: None)
     return loop
 
 
@@ -155,10 +157,10 @@ class _Monitor(MockMonitor):
         self.resources.update(
             {
                 part.urn: self.ResourceRegistration(part.urn, part.id, dict(part.state))
-                for part in mock_outputs.parts(given)
+                for part in mock_awsx.parts(given)
             }
         )
-        given = mock_outputs.as_references(given)
+        given = mock_awsx.as_references(given)
         self.resources[urn] = self.ResourceRegistration(urn, resource_id, {**resource.inputs, **given})
         self._recorded.append(replace(resource, id=resource_id, outputs=_plain(given)))
         answer = wire.write(_secret(given, request.additionalSecretOutputs))
