@@ -10,13 +10,25 @@ from pulumi.runtime import config
 
 from infra.components.base import Place
 from infra.naming import Names
-from infra.settings import ConfigError, read
+from infra.settings import NAMESPACE, ConfigError, read
+
+
+def _check_zones(wanted: int, region: str) -> None:
+    regular = aws.GetAvailabilityZonesFilterArgs(name="zone-type", values=["availability-zone"])
+    there = aws.get_availability_zones(state="available", filters=[regular]).names
+    if wanted > len(there):
+        raise ConfigError(
+            f"{NAMESPACE}:availabilityZones is {wanted}, and {region} has {len(there)} for this account "
+            f"({', '.join(there)}): lower it, or take another region"
+        )
 
 
 def find_place() -> Place:
     """The stack, as its configuration and credentials say; ends the program when the configuration is wrong."""
     try:
         settings = read({**config.get_config_env(), **config.CONFIG.get()})
+        region = aws.get_region().region
+        _check_zones(settings.availability_zones, region)
     except ConfigError as error:
         # A traceback would hide what the operator has to do.
         pulumi.log.error(str(error))
@@ -24,7 +36,7 @@ def find_place() -> Place:
     return Place(
         Names(pulumi.get_project(), pulumi.get_stack()),
         settings,
-        region=aws.get_region().region,
+        region=region,
         account=aws.get_caller_identity().account_id,
         partition=aws.get_partition().partition,
     )
