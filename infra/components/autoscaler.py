@@ -80,7 +80,7 @@ class Autoscaler(Component):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             # After the fleet's end in creation, so before it in deletion: nobody starts workers then.
-            opts=self.child(*cluster.ready, *network.routes, *wiring.ready, *self.task.ready, *worker.task.ready),
+            opts=self.child(*cluster.ready, *network.routes, *wiring.ready, *self.task.ready, *worker.ready),
         )
         self.service = service.name
         self.register_outputs({"service": self.service})

@@ -22,6 +22,7 @@ class Worker(Component):
 
     Attributes:
         task: its task definition; old revisions stay registered, so that a rollback finds its own.
+        ready: what must be there before one is started.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Worker(Component):
                 files=None if files is None else files.mount,
                 keep_revisions=True,
             ),
-            opts=self.child(*(files.ready if files else ())),
+            opts=self.child(),
         )
+        self.ready: list[pulumi.Resource] = [*self.task.ready, *(files.ready if files else ())]
         self.register_outputs({"task_definition": self.task.arn})

@@ -8,7 +8,7 @@ from typing import Any
 from infra.__main__ import main
 from infra.place import find_place
 from infra.policy.rules import Seen
-from tests.infra.recording import Graph, Recorded, record
+from tests.infra.recording import UNKNOWN, Graph, Recorded, record
 
 REGION = {"aws:region": "us-east-1"}
 
@@ -52,15 +52,37 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
 def run(settings: Mapping[str, str], *, stack: str = "dev", project: str = "tidegate", preview: bool = False) -> Graph:
     """Run the program with these settings."""
     keys = {f"tidegate:{key}": value for key, value in settings.items()}
-    return record(lambda: main(find_place()), config={**REGION, **keys}, stack=stack, project=project, preview=preview)
+    return record(
+        lambda: main(find_place()),
+        config={**REGION, **keys},
+        stack=stack,
+        project=project,
+        preview=preview,
+        outputs={"SchedulerAddress": _address},
+    )
+
+
+def _address(resource: Recorded) -> Mapping[str, str]:
+    """What the dynamic resource finds once a scheduler is healthy."""
+    ip = "10.0.1.7"
+    return {"ip": ip, "address": f"{resource.inputs['scheme']}://{ip}:{int(resource.inputs['port'])}"}
 
 
 def seen(graph: Graph) -> list[Seen]:
-    """The graph as the policy pack's rules see it."""
+    """The graph as the policy pack's rules see it, without what a preview does not know."""
     return [
-        Seen(each.urn, each.type, each.name, each.inputs, each.options.protect, each.property_dependencies)
+        Seen(each.urn, each.type, each.name, known(each.inputs), each.options.protect, each.property_dependencies)
         for each in graph.resources
     ]
+
+
+def known(value: Any) -> Any:
+    """A copy without unknown parts."""
+    if isinstance(value, Mapping):
+        return {key: known(inner) for key, inner in value.items() if inner is not UNKNOWN}
+    if isinstance(value, (list, tuple)):
+        return [known(inner) for inner in value if inner is not UNKNOWN]
+    return value
 
 
 def container(graph: Graph, service: str) -> dict[str, Any]:
