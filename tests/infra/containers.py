@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from botocore.loaders import Loader
-from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 from tests.infra.graph import Recorded
@@ -107,8 +107,6 @@ def _inside(value: Any, shape: Shape, path: str) -> Iterator[tuple[Any, Shape, s
         yield from ((item, shape.members[key], f"{path}.{key}") for key, item in value.items() if key in shape.members)
     elif isinstance(shape, ListShape):
         yield from ((item, shape.member, f"{path}[{index}]") for index, item in enumerate(value))
-    elif isinstance(shape, MapShape):
-        yield from ((item, shape.value, f"{path}.{key}") for key, item in value.items())
 
 
 # The task.

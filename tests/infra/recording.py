@@ -58,6 +58,8 @@ def record(
         RuntimeError: called where an event loop runs.
         Exception: whatever the program raised.
     """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("record() runs an event loop of its own: call it from a test that is no coroutine")
     monitor = _Monitor(preview, outputs or {}, invokes or {})
     context = Context()
 

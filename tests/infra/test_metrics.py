@@ -170,6 +170,7 @@ def test_what_a_dashboard_would_not_show_is_found(change: Callable[[Any, Any], o
         ([], "has no widgets"),
         ({"widgets": []}, "has no widgets"),
         ({"widgets": [WIDGET], "title": "x"}, "dashboardBody.title does not exist"),
+        ({"widgets": [WIDGET] * 501}, "501 widgets, of 500"),
         ({"widgets": [WIDGET, WIDGET | {"x": 11}]}, "overlap"),
         ({"widgets": [WIDGET, WIDGET | {"y": 5}]}, "overlap"),
         ({"widgets": [WIDGET | {"type": "text", "properties": {"text": "x"}}]}, "markdown is missing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 import pulumi
@@ -295,3 +296,38 @@ def test_looking_for_what_is_not_there_says_what_is() -> None:
         graph.one("aws:sns/topic:Topic")
     with pytest.raises(LookupError, match="0 resources are named 'c'"):
         graph.named("c")
+
+
+def test_explicit_providers_are_dependencies() -> None:
+    def program() -> None:
+        provider = aws.Provider("elsewhere", region="eu-west-1")
+        aws.sns.Topic("topic", opts=pulumi.ResourceOptions(provider=provider))
+        pulumi.ComponentResource("tests:index:Part", "part", opts=pulumi.ResourceOptions(providers=[provider]))
+
+    graph = record(program)
+    elsewhere = graph.named("elsewhere")
+    assert graph.named("topic").provider == f"{elsewhere.urn}::{elsewhere.id}"
+    assert graph.dependencies("topic") == {"elsewhere"}
+    assert graph.before("elsewhere", "topic")
+    assert graph.named("part").providers == {"aws": f"{elsewhere.urn}::{elsewhere.id}"}
+    assert not graph.before("elsewhere", "part")  # it is made of nothing
+
+
+def test_options_about_the_end_and_the_beginning() -> None:
+    def program() -> None:
+        first = aws.sns.Topic("first", opts=pulumi.ResourceOptions(import_="arn:aws:sns:us-east-1:123456789012:x"))
+        aws.sns.Topic("second", opts=pulumi.ResourceOptions(deleted_with=first, parent=first))
+
+    graph = record(program)
+    first, second = graph.named("first"), graph.named("second")
+    assert first.options.import_id == "arn:aws:sns:us-east-1:123456789012:x"
+    assert second.options.deleted_with == first.urn
+    assert graph.before("first", "second")  # a parent that is no component is made first
+
+
+def test_a_run_is_refused_where_a_loop_runs() -> None:
+    async def inside() -> None:
+        record(lambda: None)
+
+    with pytest.raises(RuntimeError, match="a test that is no coroutine"):
+        asyncio.run(inside())
