@@ -177,7 +177,7 @@ class Controller:
         now, before = snapshot.now, self._presence
         for each in snapshot.ended:
             log.info("machine is gone", machine=each.id, ending=each.ending, capacity=each.capacity, reason=each.reason)
-        if any(each.ending is Ending.NO_CAPACITY for each in snapshot.ended):
+        if any(each.ending is Ending.NO_CAPACITY and each.capacity is Capacity.SPOT for each in snapshot.ended):
             self._market = market.refused(self._market, now)
         self._market = market.seen(self._market, snapshot.members, self._settings, now)
         if set(snapshot.presence.joined) - set(before.joined):
