@@ -73,7 +73,7 @@ class Done:
         stopped: machines that were told to stop.
         failures: what did not work, in the words of whoever refused.
         short: capacities of which there was not enough.
-        start_failed: whether a launch was refused for good.
+        start_failed: capacities on which a launch was refused for good.
         wait: seconds for which the fleet should not be asked again.
     """
 
@@ -82,7 +82,7 @@ class Done:
     stopped: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     short: set[Capacity] = field(default_factory=set)
-    start_failed: bool = False
+    start_failed: set[Capacity] = field(default_factory=set)
     wait: float = 0.0
 
     def failed(self, error: Exception) -> None:
@@ -159,7 +159,8 @@ class Actor:
         except LaunchRefused as error:
             self.write(drop=[] if again else [name])
             done.failed(error)
-            done.start_failed = not again
+            if not again:
+                done.start_failed.add(launch.capacity)
             return False
         except FleetUnavailable as error:  # it may have worked: the note stays
             done.failed(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.autoscaler import market, notes, presence, starts
 from services.autoscaler.market import Market
 from services.autoscaler.model import Capacity, Ended, Ending, Launch, Phase, SchedulerView
@@ -126,5 +128,9 @@ def test_failing_starts_are_tried_ever_more_slowly() -> None:
 
 def test_only_ends_by_a_fault_of_their_own_count_as_failed_starts() -> None:
     ended = [Ended(each.value, each, Capacity.SPOT, "", NOW) for each in Ending]
-    assert {each.ending for each in starts.never_joined(ended, [])} == {Ending.FAILED_TO_START, Ending.EXITED}
-    assert [each.ending for each in starts.never_joined(ended, [Ending.EXITED.value])] == [Ending.FAILED_TO_START]
+    faults = {Ending.FAILED_TO_START, Ending.EXITED, Ending.NO_CAPACITY}
+    assert {each.ending for each in starts.never_joined(ended, [], probing_spot=False)} == faults
+    found = starts.never_joined(ended, [Ending.EXITED.value], probing_spot=True)
+    assert [each.ending for each in found] == [Ending.FAILED_TO_START], "the probe's refusal is the market's affair"
+    dear = [replace(each, capacity=Capacity.ON_DEMAND) for each in ended]
+    assert {each.ending for each in starts.never_joined(dear, [], probing_spot=True)} == faults

@@ -35,7 +35,7 @@ def round_(desired: int | None = 3, plan: str = "", **done: Any) -> Round:
     machines = [machine("a"), machine("b", capacity=Capacity.ON_DEMAND), machine("c")]
     ended = [Ended("d", Ending.RECLAIMED, Capacity.SPOT, "Spot interruption", NOW)]
     snapshot = bring_together(NOW, machines, ended, view, backlog({"x": 4}, flight=2), read({})[0], Presence())
-    return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), Starts())
+    return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), {})
 
 
 def test_the_document_says_what_was_seen_decided_and_done() -> None:
@@ -68,7 +68,15 @@ def test_the_document_says_what_was_seen_decided_and_done() -> None:
 def test_a_round_without_a_view_of_the_fleet() -> None:
     made = json.loads(
         Report(observe_only=False).document(
-            Round(None, Decision(None, "holding"), Plan(), Done(failures=["no answer"]), Market(NOW), Starts(2)), NOW
+            Round(
+                None,
+                Decision(None, "holding"),
+                Plan(),
+                Done(failures=["no answer"]),
+                Market(NOW),
+                {Capacity.SPOT: Starts(2)},
+            ),
+            NOW,
         )
     )
     assert made["observed"] == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND
+from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND, SPOT
 from tests.unit.autoscaler.test_controller import World
 
 
@@ -30,3 +30,58 @@ def test_want_of_on_demand_machines_says_nothing_of_spot() -> None:
     world.rounds(300)
     assert world.controller._market.refused_since is None
     assert spot(world) == 10
+
+
+def test_without_capacity_anywhere_one_machine_at_a_time_is_tried() -> None:
+    world = World(workers_min=20)
+    fail_later(world, SPOT, ON_DEMAND)
+    world.rounds(600)
+    before = len(world.ecs.tasks)
+    rounds = world.rounds(1800)
+    assert 6 <= len(world.ecs.tasks) - before <= 20, "one of each capacity in five minutes"
+    assert max(sum(map(len, each.done.launched.values())) for each in rounds) <= 2
+    assert before < 150
+    fail_later(world)
+    world.rounds(900)
+    assert len(world.running) >= 20
+    assert spot(world) == len(world.running)
+
+
+def test_a_quota_that_is_used_up_is_tried_ever_more_slowly() -> None:
+    world = World(workers_min=20, use_spot=False)
+    world.ecs.fail_starts("You've reached the limit on the number of vCPUs you can run concurrently")
+    world.rounds(600)
+    before = len(world.ecs.tasks)
+    assert before < 100
+    world.rounds(1800)
+    assert len(world.ecs.tasks) - before <= 10
+
+
+def test_want_of_spot_slows_spot_only_until_on_demand_machines_are_started() -> None:
+    world = World(workers_min=20, spot_fallback_after=3600)
+    fail_later(world, SPOT)
+    world.rounds(1800)
+    assert len(world.ecs.tasks) < 100, "nobody falls back yet"
+    world = World(workers_min=20, spot_fallback_after=60, spot_retry_after=100)
+    fail_later(world, SPOT)
+    world.rounds(240)
+    assert len(world.running) == 20
+    before = len(world.ecs.tasks)
+    world.scheduler.target = 40
+    world.round()
+    assert 20 <= len(world.ecs.tasks) - before <= 21, "on-demand machines work: all at once"
+    world.rounds(120)
+    before = len(world.ecs.tasks)
+    world.rounds(900)
+    assert 6 <= len(world.ecs.tasks) - before <= 9, "Spot is tried each 100 s, no less for its refusals"
+
+
+def test_want_of_on_demand_machines_does_not_slow_spot_ones() -> None:
+    world = World(workers_min=12, on_demand_base=2)
+    fail_later(world, ON_DEMAND)
+    world.rounds(1800)
+    tried = len([task for task in world.ecs.tasks.values() if not task.spot])
+    assert tried < 20
+    world.scheduler.target = 40
+    world.rounds(100)
+    assert spot(world) == 38
