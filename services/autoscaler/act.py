@@ -27,7 +27,7 @@ from services.compute.errors import TidegateError
 
 LEASE = "autoscaler"
 LEASE_MS = 15_000
-"""Longer than any one call takes; prolonged before each. A successor acts so long after its predecessor was killed."""
+"""Longer than any one call takes; prolonged after each look and before each call that changes something."""
 
 log = structlog.get_logger(__name__)
 
@@ -112,14 +112,23 @@ class Actor:
         self._owner = owner
         self._clock = clock
 
+    def hold(self) -> None:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLost: somebody else acts now.
+        """
+        if not self._notebook.lease(LEASE, self._owner, LEASE_MS):
+            raise LeaseLost("the lease has passed to another autoscaler")
+
     def write(self, notes: Mapping[str, bytes] | None = None, drop: Sequence[str] = ()) -> None:
         """Prolong the lease and change notes.
 
         Raises:
             LeaseLost: somebody else acts now.
         """
-        held = self._notebook.lease(LEASE, self._owner, LEASE_MS)
-        if not held or not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
+        self.hold()
+        if not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
             raise LeaseLost("the lease has passed to another autoscaler")
 
     def replay(self, launches: Sequence[Launch], done: Done) -> None:
@@ -179,6 +188,7 @@ class Actor:
         self.write({book.retire_name(member.machine.id): b"{}" for member in members})
         try:
             gone = self._scheduler.retire([worker.address for member in members for worker in member.workers])
+            self.hold()
             view = self._scheduler.look()
         except SchedulerUnavailable as error:  # noted, so that the next round asks again
             done.failed(error)

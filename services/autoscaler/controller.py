@@ -155,7 +155,7 @@ class Controller:
             if acting:
                 self._act(plan, snapshot, done)
         if acting:
-            self._actor.write(drop=notes.stale(book, snapshot.shown, now))
+            self._actor.write(drop=notes.stale(book, snapshot.shown, snapshot.settled, now))
         return self._report(snapshot, decision, plan, done)
 
     def _observe(self, now: float, book: notes.Notes, done: Done) -> Snapshot | None:
@@ -165,12 +165,13 @@ class Controller:
             view = self._scheduler.look()
         except SchedulerUnavailable as error:
             done.failed(error)
+        self._actor.hold()
         try:
-            seen = self._fleet.observe(book.fresh)
+            seen = self._fleet.observe(book.fresh, self._actor.hold)
         except FleetUnavailable as error:
             done.failed(error)
             return None
-        return bring_together(now, seen.machines, seen.ended, view, backlog, book, self._presence)
+        return bring_together(now, seen, view, backlog, book, self._presence)
 
     def _learn(self, snapshot: Snapshot) -> None:
         """Draw conclusions about Spot and about starting from what was seen."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.autoscaler.errors import FleetThrottled, FleetUnavailable, LaunchRefused, MachineUnknown
 from services.autoscaler.fleet import ecs_task as read
+from services.autoscaler.fleet import nothing
 from services.autoscaler.fleet.memory import Memory
 from services.autoscaler.fleet.quota import SERVICE_CODE, VCPU_QUOTAS, Backoff, TokenBucket, shortage
 from services.autoscaler.model import Capacity, FleetView, Launch, Launched
@@ -80,14 +81,14 @@ class EcsFleet:
         """See `Fleet`."""
         return self._settings.revision
 
-    def observe(self, known: Sequence[str] = ()) -> FleetView:
+    def observe(self, known: Sequence[str] = (), between: Callable[[], None] = nothing) -> FleetView:
         """Return all tasks of this fleet; see `Fleet`.
 
         A listing leaves out tasks that were told to stop, though they drain for minutes, and may leave out those that
         were just started: what was seen before and what the caller knows of is asked for by id.
         """
-        listed = self._list()
-        tasks = self._describe(self._memory.candidates(listed, known))
+        listed = self._list(between)
+        tasks = self._describe(self._memory.candidates(listed, known), between)
         return self._memory.view(listed, known, tasks, self._clock())
 
     def launch(self, launch: Launch) -> Launched:
@@ -151,25 +152,27 @@ class EcsFleet:
 
     # ---- calls ----
 
-    def _list(self) -> set[str]:
+    def _list(self, between: Callable[[], None]) -> set[str]:
         listed: set[str] = set()
         token: dict[str, str] = {}
         while True:
             answer = self._call(
                 "list_tasks", "read", cluster=self._settings.ecs_cluster, startedBy=self._owner.started_by, **token
             )
+            between()
             listed.update(map(read.task_id, answer["taskArns"]))
             if not answer.get("nextToken"):
                 return listed
             token = {"nextToken": answer["nextToken"]}
 
-    def _describe(self, ids: Iterable[str]) -> dict[str, read.Task]:
+    def _describe(self, ids: Iterable[str], between: Callable[[], None]) -> dict[str, read.Task]:
         found: dict[str, read.Task] = {}
         remaining = iter(ids)
         while chunk := list(islice(remaining, DESCRIBE_MAX)):
             answer = self._call(
                 "describe_tasks", "read", cluster=self._settings.ecs_cluster, tasks=chunk, include=["TAGS"]
             )
+            between()
             found.update((read.task_id(task["taskArn"]), task) for task in answer["tasks"])
             unclear = [failure for failure in answer.get("failures", ()) if failure.get("reason") != "MISSING"]
             if unclear:

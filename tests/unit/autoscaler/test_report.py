@@ -17,7 +17,7 @@ from services.autoscaler.controller import Round
 from services.autoscaler.loop import Loop
 from services.autoscaler.market import Market
 from services.autoscaler.metrics import HttpServer, Metrics
-from services.autoscaler.model import Capacity, Ended, Ending, SchedulerView
+from services.autoscaler.model import Capacity, Ended, Ending, FleetView, SchedulerView
 from services.autoscaler.notes import read
 from services.autoscaler.observe import bring_together
 from services.autoscaler.policy import Decision
@@ -34,7 +34,9 @@ def round_(desired: int | None = 3, plan: str = "", **done: Any) -> Round:
     view = SchedulerView("s1", "tcp://s", 3, [worker("a", 1), worker("b")])
     machines = [machine("a"), machine("b", capacity=Capacity.ON_DEMAND), machine("c")]
     ended = [Ended("d", Ending.RECLAIMED, Capacity.SPOT, "Spot interruption", NOW)]
-    snapshot = bring_together(NOW, machines, ended, view, backlog({"x": 4}, flight=2), read({})[0], Presence())
+    snapshot = bring_together(
+        NOW, FleetView(machines, ended), view, backlog({"x": 4}, flight=2), read({})[0], Presence()
+    )
     return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), {})
 
 
