@@ -133,7 +133,9 @@ class AutoscalerSettings(PolicySettings, MachineSettings, EcsSettings, LocalFlee
         "ecs", description="`ecs`: tasks on Fargate; `local`: processes on this machine."
     )
     observe_only: bool = Field(False, description="Decide and report, and act on nothing.")
-    autoscaler_interval: float = Field(5.0, gt=0, le=60, description="Seconds between two rounds.")
+    autoscaler_interval: float = Field(
+        5.0, gt=0, le=10, description="Seconds between two rounds; the lease of 15 s must outlast them."
+    )
     autoscaler_host: str = Field("0.0.0.0", description="Address of `/metrics` and `/livez`.")  # noqa: S104
     autoscaler_port: int = Field(8080, ge=0, le=65535, description="Port of `/metrics` and `/livez`; 0: off.")
 

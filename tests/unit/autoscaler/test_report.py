@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from services.autoscaler.act import Done
+from services.autoscaler.act import LEASE_MS, Done
 from services.autoscaler.controller import Round
 from services.autoscaler.loop import Loop
 from services.autoscaler.market import Market
@@ -27,7 +27,7 @@ from services.autoscaler.report import HISTORY_MAX, Report, Teller
 from services.autoscaler.starts import Starts
 from services.compute.errors import StoreUnavailable
 from services.compute.store.types import Depth
-from tests.unit.autoscaler.worlds import NOW, backlog, machine, worker
+from tests.unit.autoscaler.worlds import NOW, backlog, machine, settings, worker
 
 
 def round_(desired: int | None = 3, plan: str = "", **done: Any) -> Round:
@@ -210,6 +210,28 @@ def test_told_to_stop_it_stops_at_once() -> None:
     began = time.monotonic()
     loop.run()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("interval", "least", "most"), [(10.0, 1.9, 2.01), (0.5, 0.47, 1.06)])
+def test_who_stands_by_looks_for_the_lease_often(interval: float, least: float, most: float) -> None:
+    now, rests = 0.0, []
+    controller = ScriptedController(None, ValueError("a fault"), None, round_())
+    loop = Loop(controller, Documents(), Report(observe_only=False), Metrics(), interval, lambda: now)  # type: ignore[arg-type]
+
+    def rest(seconds: float) -> bool:
+        rests.append(seconds)
+        return not controller.script
+
+    loop._rest = rest  # type: ignore[method-assign]
+    loop.run()
+    assert all(least <= each <= most for each in rests[1:4]), "also after a look that failed"
+    assert rests[4] == pytest.approx(interval, rel=0.06), "now it acts"
+
+
+def test_an_interval_that_the_lease_would_not_outlast_is_refused() -> None:
+    assert settings(autoscaler_interval=10).autoscaler_interval < LEASE_MS / 1000
+    with pytest.raises(ValueError, match="autoscaler_interval"):
+        settings(autoscaler_interval=10.1)
 
 
 def test_work_that_comes_brings_the_next_round_forward(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_slow_looks_at_many_machines_do_not_outlast_the_lease() -> None:
 def test_a_look_at_the_fleet_ends_when_the_lease_is_lost(at: int) -> None:
     world = World(workers_min=2)
     world.rounds(60)
-    calls = []
+    calls: list[str] = []
 
     def lose(call: Call) -> None:
         if len(calls) == at:
