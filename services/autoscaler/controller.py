@@ -24,7 +24,7 @@ from services.autoscaler.model import Capacity, Ending, SchedulerView
 from services.autoscaler.observe import Snapshot, bring_together
 from services.autoscaler.policy import Decision, Memory, decide
 from services.autoscaler.presence import Presence
-from services.autoscaler.reconcile import Plan, reconcile
+from services.autoscaler.reconcile import Plan, reconcile, room
 from services.autoscaler.settings import AutoscalerSettings
 from services.autoscaler.starts import Starts
 from services.compute.store.types import Backlog
@@ -220,14 +220,22 @@ class Controller:
         now, settings = snapshot.now, self._settings
         wanted = market.split(count, snapshot.members, self._market, settings, now, self._fleet.revision)
         split = {each: starts.allowed(self._starts[each], wanted[each], now) for each in wanted}
-        if not count and market.dear(snapshot.members, settings) and market.probe_due(self._market, settings, now):
-            split = {Capacity.SPOT: 1}
+        if not count and self._may_probe(snapshot):
+            split = {Capacity.ON_DEMAND: 0, Capacity.SPOT: starts.allowed(self._starts[Capacity.SPOT], 1, now)}
         if not sum(split.values()):
             return
         if split[Capacity.SPOT]:
             self._market = market.tried(self._market, now)
         self._starts.update({each: starts.tried(self._starts[each], now) for each in split if split[each]})
         self._actor.launch(split, done)
+
+    def _may_probe(self, snapshot: Snapshot) -> bool:
+        """Whether one Spot machine more than needed should be asked for, to see whether there is Spot again."""
+        return (
+            market.dear(snapshot.members, self._settings)
+            and market.probe_due(self._market, self._settings, snapshot.now)
+            and room(snapshot.members, self._settings, surge=True) > 0
+        )
 
     def _failed(self, capacities: Iterable[Capacity], now: float) -> None:
         self._starts.update({each: starts.failed(self._starts[each], now) for each in capacities})

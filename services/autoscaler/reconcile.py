@@ -110,10 +110,15 @@ def _launch(
     outdated: Sequence[Member],
     settings: PolicySettings,
 ) -> int:
-    """Machines that are missing, within the maximum; new code is started beside the old, beyond it where it must."""
-    limit = settings.workers_max + (settings.rollout_surge if outdated else 0)
-    there = sum([member.machine.phase is not Phase.STOPPING for member in members])
-    return max(0, min(desired - len(current), limit - there))
+    """Machines that are missing, within step and maximum; new code is started beside the old, beyond it where it must."""
+    free = room(members, settings, surge=bool(outdated))
+    return max(0, min(desired - len(current), free, settings.scale_up_step))
+
+
+def room(members: Sequence[Member], settings: PolicySettings, *, surge: bool) -> int:
+    """Machines that may be started within the maximum, or within what may be beyond it while others are replaced."""
+    limit = settings.workers_max + (settings.rollout_surge if surge else 0)
+    return max(0, limit - sum([member.machine.phase is not Phase.STOPPING for member in members]))
 
 
 def _replaced(

@@ -18,7 +18,9 @@ class PolicySettings(EnvironmentSettings):
 
     workers_min: int = Field(1, ge=0, description="Machines kept also without work; 0 scales to zero.")
     workers_max: int = Field(100, ge=1, description="Machines at most.")
-    scale_up_step: int = Field(100, ge=1, description="Machines asked for in one round, at most.")
+    scale_up_step: int = Field(
+        100, ge=1, description="Machines asked for in one round, at most, whatever they are for."
+    )
     target_duration: float = Field(
         25.0,
         gt=0,

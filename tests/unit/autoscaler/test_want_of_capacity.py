@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.autoscaler.market import Market
+from services.autoscaler.model import Capacity
+from services.autoscaler.starts import Starts
 from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND, SPOT
 from tests.unit.autoscaler.test_controller import World
 
@@ -85,3 +88,43 @@ def test_want_of_on_demand_machines_does_not_slow_spot_ones() -> None:
     world.scheduler.target = 40
     world.rounds(100)
     assert spot(world) == 38
+
+
+def dear_fleet(**changes: object) -> World:
+    """Eight machines, all on-demand for want of Spot, none missing."""
+    world = World(workers_min=8, workers_max=8, rollout_surge=1, spot_fallback_after=0, spot_retry_after=60, **changes)
+    world.ecs.set_capacity(SPOT, 0)
+    world.rounds(150)
+    assert (len(world.running), spot(world)) == (8, 0)
+    return world
+
+
+def asked_for_spot(world: World) -> int:
+    return sum(
+        call.operation == "RunTask" and call.parameters["capacityProviderStrategy"][0]["capacityProvider"] == SPOT
+        for call in world.ecs.calls
+    )
+
+
+def test_spot_is_tried_within_the_maximum_and_surge_only() -> None:
+    world = dear_fleet()
+    before = asked_for_spot(world)
+    world.rounds(300)
+    assert asked_for_spot(world) - before >= 3
+    world.controller.close()
+    world.controller = world.start(workers_max=7)  # eight are the limit now
+    world.busy(8)
+    world.controller._market = Market(world.now - 600, world.now - 61)
+    before = asked_for_spot(world)
+    world.rounds(300)
+    assert (asked_for_spot(world), len(world.ecs.tasks)) == (before, 8)
+
+
+def test_spot_is_not_tried_while_starting_pauses() -> None:
+    world = dear_fleet()
+    world.controller._starts[Capacity.SPOT] = Starts(failures=8, until=world.now + 250)
+    before = asked_for_spot(world)
+    world.rounds(245)
+    assert asked_for_spot(world) == before
+    world.rounds(20)
+    assert asked_for_spot(world) == before + 1
