@@ -77,8 +77,7 @@ def bring_together(
     everything = [*seen.machines, *_not_shown_yet(notes, shown | seen.settled)]
     if scheduler is None:
         members = tuple(Member(machine, retiring=machine.id in notes.retiring) for machine in everything)
-        # Nobody could join meanwhile: absence is counted anew from the next answer on.
-        return Snapshot(now, members, seen.ended, None, backlog, Presence("", before.joined), shown, seen.settled)
+        return Snapshot(now, members, seen.ended, None, backlog, before.hold(), shown, seen.settled)
     members, presence = merge(everything, scheduler, notes.retiring, before, now)
     # What no listing shows cannot be missed yet.
     members = tuple(member if member.machine.id in shown else member._replace(absent_for=0.0) for member in members)

@@ -110,7 +110,7 @@ def _launch(
     outdated: Sequence[Member],
     settings: PolicySettings,
 ) -> int:
-    """Machines that are missing, within step and maximum; new code is started beside the old, beyond it where it must."""
+    """Machines that are missing, within step and maximum; new code starts beside the old, beyond it where it must."""
     free = room(members, settings, surge=bool(outdated))
     return max(0, min(desired - len(current), free, settings.scale_up_step))
 

@@ -223,6 +223,15 @@ def test_machines_that_start_while_the_scheduler_is_away_have_their_time_when_it
     assert len(world.ecs.tasks) == 9
 
 
+def test_a_scheduler_that_fails_to_answer_now_and_then_does_not_keep_machines_that_never_join() -> None:
+    world = World(workers_min=4, join_timeout=300)
+    world.life.join = False
+    for number in range(100):
+        world.scheduler.away = number % 20 == 19
+        world.round()
+    assert world.ecs.count("StopTask") == 4
+
+
 def test_two_autoscalers_one_acts() -> None:
     world = World(workers_min=5)
     second = world.start()

@@ -73,6 +73,29 @@ def test_presence_counts_from_the_first_look_and_anew_for_a_new_scheduler() -> N
     assert [each.absent_for for each in anew] == [0, 0, 0]
 
 
+def test_the_time_of_a_hold_is_no_absence() -> None:
+    empty, _ = notes.read({})
+    seen = Presence()
+
+    def absent(now: float, scheduler: SchedulerView | None, *names: str) -> dict[str, float]:
+        nonlocal seen
+        fleet = FleetView([machine(name) for name in names])
+        snapshot = bring_together(now, fleet, scheduler, backlog(), empty, seen)
+        seen = snapshot.presence
+        return {each.machine.id: each.absent_for for each in snapshot.members}
+
+    assert absent(NOW, view(), "a") == {"a": 0}
+    assert absent(NOW + 100, view(), "a") == {"a": 100}
+    for later in (105, 110, 400):
+        assert absent(NOW + later, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 405, view(), "a", "b") == {"a": 100, "b": 0}
+    assert absent(NOW + 410, view(), "a", "b") == {"a": 105, "b": 5}
+    assert absent(NOW + 415, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 420, view(), "a", "b") == {"a": 105, "b": 5}
+    assert absent(NOW + 425, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 430, view(scheduler="s2"), "a", "b") == {"a": 0, "b": 0}
+
+
 def test_what_others_provide_is_left_out_of_the_load() -> None:
     empty, _ = notes.read({})
     machines = [machine("mine"), machine("leaving", phase=Phase.STOPPING)]
