@@ -100,6 +100,9 @@ class EcsFleet:
         except _Refusal as refusal:
             if read.lacks_capacity(refusal.reason):
                 return Launched((), (refusal.reason,) * launch.count, launch.count)
+            if ids := refusal.tasks:
+                self._memory.launched(ids, launch.capacity, self._clock())
+                return Launched(ids)
             raise LaunchRefused(
                 f"RunTask of {launch.count} tasks of {self._settings.family}:{launch.revision} was refused: {refusal}"
             ) from refusal.__cause__
@@ -193,7 +196,8 @@ class EcsFleet:
             if code in _THROTTLED or any(text in reason for text in _THROTTLED_BEHIND):
                 raise FleetThrottled(f"{operation} of ECS: {code}: {reason}", backoff.refused()) from error
             if code in refusals:
-                raise _Refusal(code, reason) from error
+                tasks = getattr(error, "response", {}).get("resourceIds") if code == "ConflictException" else None
+                raise _Refusal(code, reason, tasks or ()) from error
             raise FleetUnavailable(f"{operation} of ECS: {code}: {reason}{_hint(code)}") from error
         backoff.answered()
         return answer
@@ -239,11 +243,17 @@ class EcsFleet:
 
 
 class _Refusal(Exception):
-    """ECS refused a call for what it asks."""
+    """ECS refused a call for what it asks.
 
-    def __init__(self, code: str, reason: str) -> None:
+    Attributes:
+        reason: in its own words.
+        tasks: ids of those that the same token has started with other parameters (a network that was changed since).
+    """
+
+    def __init__(self, code: str, reason: str, tasks: Iterable[str] = ()) -> None:
         super().__init__(f"{code}: {reason}{_hint(code)}")
         self.reason = reason
+        self.tasks = tuple(map(read.task_id, tasks))
 
 
 def open_ecs_fleet(settings: EcsSettings) -> EcsFleet:

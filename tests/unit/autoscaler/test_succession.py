@@ -86,3 +86,16 @@ def test_a_look_at_the_fleet_ends_when_the_lease_is_lost(at: int) -> None:
     world.ecs.on_call = lose
     assert [world.round() is None for _ in range(2)] == [at < 2, True]
     assert calls == ["ListTasks", "DescribeTasks", "ListTasks"][: at + 1]
+
+
+def test_a_launch_that_is_made_again_with_another_network_takes_over_what_it_started() -> None:
+    world = World(workers_min=25)
+    world.ecs.lose_answer("RunTask")
+    world.round()
+    world.now += LEASE_S
+    world.ecs.advance()
+    world.controller = world.start(worker_security_groups="sg-2")
+    rounds = world.rounds(120)
+    assert not any(each.done.failures for each in rounds)
+    assert len(world.running) == len(world.ecs.tasks) == 25
+    assert world.store.notes == {}
