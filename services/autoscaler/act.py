@@ -182,7 +182,11 @@ class Actor:
         return True
 
     def retire(self, members: Sequence[Member], done: Done) -> Sequence[Stop]:
-        """Let machines take nothing new, then look again: those on which nothing runs can be stopped at once."""
+        """Let machines take nothing new, then look again: those on which nothing runs can be stopped at once.
+
+        A machine of which the scheduler keeps all workers stays at work; one of which it keeps some does not come back
+        to full strength: its note stays, so that others are started for it, and the next rounds ask again.
+        """
         if not members:
             return ()
         self.write({book.retire_name(member.machine.id): b"{}" for member in members})
@@ -195,7 +199,9 @@ class Actor:
             return ()
         refused = [member for member in members if not {worker.address for worker in member.workers} <= gone]
         if refused:
-            self.write(drop=[book.retire_name(member.machine.id) for member in refused])
+            halved = {worker.machine for worker in view.workers if worker.leaving}
+            whole = [member.machine.id for member in refused if member.machine.id not in halved]
+            self.write(drop=[book.retire_name(machine) for machine in whole])
             done.failures.append(f"the scheduler keeps {len(refused)} machines for the data that they hold")
         there = {worker.machine for worker in view.workers}
         at_work = {worker.machine for worker in view.workers if worker.running or not worker.leaving}
