@@ -70,6 +70,14 @@ def test_the_dearest_goes_first_then_the_emptiest() -> None:
     assert "dear" not in plan(1, spot, dear, full, base=1).retire
 
 
+def test_the_on_demand_base_goes_when_spot_machines_are_busy_with_all_there_is() -> None:
+    busy = [member("a", 1), member("b", 1)]
+    base = [member(name, capacity=Capacity.ON_DEMAND) for name in ("c", "d")]
+    assert set(plan(2, *busy, *base, base=2).retire) == {"c", "d"}
+    assert len(plan(3, *busy, *base, base=2).retire) == 1
+    assert plan(2, *busy, *base, member("idle"), base=2, workers_max=5).retire[0] == "idle", "Spot before the base"
+
+
 def told(name: str, running: int = 0, *, leaving: bool = True) -> Member:
     """A machine that is retired by note, whose worker has heard of it or not."""
     return member(name, running, retiring=True)._replace(workers=(worker(name, running, leaving=leaving),))
