@@ -80,7 +80,7 @@ def measure(machines: int = MACHINES, tasks: int = TASKS) -> dict[str, tuple[flo
 
         def think(view: SchedulerView = view, before: Presence = before) -> Plan:
             now = world.now + 300.0
-            snapshot = bring_together(now, seen.machines, (), view, backlog, notes, before)
+            snapshot = bring_together(now, FleetView(seen.machines), view, backlog, notes, before)
             decision, _ = decide(snapshot.load(), Memory(), settings, settings)
             desired = 0 if view is idle else decision.desired or 0
             return reconcile(desired, snapshot.members, settings, "1", now)

@@ -27,7 +27,7 @@ from services.compute.errors import TidegateError
 
 LEASE = "autoscaler"
 LEASE_MS = 15_000
-"""Longer than any one call takes; prolonged before each. A successor acts so long after its predecessor was killed."""
+"""Longer than any one call takes; prolonged after each look and before each call that changes something."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Done:
         stopped: machines that were told to stop.
         failures: what did not work, in the words of whoever refused.
         short: capacities of which there was not enough.
-        start_failed: whether a launch was refused for good.
+        start_failed: capacities on which a launch was refused for good.
         wait: seconds for which the fleet should not be asked again.
     """
 
@@ -82,7 +82,7 @@ class Done:
     stopped: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     short: set[Capacity] = field(default_factory=set)
-    start_failed: bool = False
+    start_failed: set[Capacity] = field(default_factory=set)
     wait: float = 0.0
 
     def failed(self, error: Exception) -> None:
@@ -112,14 +112,23 @@ class Actor:
         self._owner = owner
         self._clock = clock
 
+    def hold(self) -> None:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLost: somebody else acts now.
+        """
+        if not self._notebook.lease(LEASE, self._owner, LEASE_MS):
+            raise LeaseLost("the lease has passed to another autoscaler")
+
     def write(self, notes: Mapping[str, bytes] | None = None, drop: Sequence[str] = ()) -> None:
         """Prolong the lease and change notes.
 
         Raises:
             LeaseLost: somebody else acts now.
         """
-        held = self._notebook.lease(LEASE, self._owner, LEASE_MS)
-        if not held or not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
+        self.hold()
+        if not self._notebook.put_fleet(self._owner, notes=notes or {}, drop=drop):
             raise LeaseLost("the lease has passed to another autoscaler")
 
     def replay(self, launches: Sequence[Launch], done: Done) -> None:
@@ -159,7 +168,8 @@ class Actor:
         except LaunchRefused as error:
             self.write(drop=[] if again else [name])
             done.failed(error)
-            done.start_failed = not again
+            if not again:
+                done.start_failed.add(launch.capacity)
             return False
         except FleetUnavailable as error:  # it may have worked: the note stays
             done.failed(error)
@@ -172,19 +182,26 @@ class Actor:
         return True
 
     def retire(self, members: Sequence[Member], done: Done) -> Sequence[Stop]:
-        """Let machines take nothing new, then look again: those on which nothing runs can be stopped at once."""
+        """Let machines take nothing new, then look again: those on which nothing runs can be stopped at once.
+
+        A machine of which the scheduler keeps all workers stays at work; one of which it keeps some does not come back
+        to full strength: its note stays, so that others are started for it, and the next rounds ask again.
+        """
         if not members:
             return ()
         self.write({book.retire_name(member.machine.id): b"{}" for member in members})
         try:
             gone = self._scheduler.retire([worker.address for member in members for worker in member.workers])
+            self.hold()
             view = self._scheduler.look()
         except SchedulerUnavailable as error:  # noted, so that the next round asks again
             done.failed(error)
             return ()
         refused = [member for member in members if not {worker.address for worker in member.workers} <= gone]
         if refused:
-            self.write(drop=[book.retire_name(member.machine.id) for member in refused])
+            halved = {worker.machine for worker in view.workers if worker.leaving}
+            whole = [member.machine.id for member in refused if member.machine.id not in halved]
+            self.write(drop=[book.retire_name(machine) for machine in whole])
             done.failures.append(f"the scheduler keeps {len(refused)} machines for the data that they hold")
         there = {worker.machine for worker in view.workers}
         at_work = {worker.machine for worker in view.workers if worker.running or not worker.leaving}

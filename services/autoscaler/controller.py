@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,7 @@ from services.autoscaler.model import Capacity, Ending, SchedulerView
 from services.autoscaler.observe import Snapshot, bring_together
 from services.autoscaler.policy import Decision, Memory, decide
 from services.autoscaler.presence import Presence
-from services.autoscaler.reconcile import Plan, reconcile
+from services.autoscaler.reconcile import Plan, reconcile, room
 from services.autoscaler.settings import AutoscalerSettings
 from services.autoscaler.starts import Starts
 from services.compute.store.types import Backlog
@@ -58,7 +58,7 @@ class Round:
         plan: what was to be done about it.
         done: what was done.
         market: what is known of Spot.
-        starts: how starting goes.
+        starts: how starting goes, on each capacity.
         warnings: what stands in the way of the maximum.
     """
 
@@ -67,7 +67,7 @@ class Round:
     plan: Plan
     done: Done
     market: Market
-    starts: Starts
+    starts: Mapping[Capacity, Starts]
     warnings: Sequence[str] = ()
 
 
@@ -101,7 +101,7 @@ class Controller:
         self._memory = Memory()
         self._presence = Presence()
         self._market = Market()
-        self._starts = Starts()
+        self._starts = dict.fromkeys(Capacity, Starts())
         self._not_before = 0.0
         self._checked_at = 0.0
         self._warnings: Sequence[str] = ()
@@ -155,7 +155,7 @@ class Controller:
             if acting:
                 self._act(plan, snapshot, done)
         if acting:
-            self._actor.write(drop=notes.stale(book, snapshot.shown, now))
+            self._actor.write(drop=notes.stale(book, snapshot.shown, snapshot.settled, now))
         return self._report(snapshot, decision, plan, done)
 
     def _observe(self, now: float, book: notes.Notes, done: Done) -> Snapshot | None:
@@ -165,25 +165,27 @@ class Controller:
             view = self._scheduler.look()
         except SchedulerUnavailable as error:
             done.failed(error)
+        self._actor.hold()
         try:
-            seen = self._fleet.observe(book.fresh)
+            seen = self._fleet.observe(book.fresh, self._actor.hold)
         except FleetUnavailable as error:
             done.failed(error)
             return None
-        return bring_together(now, seen.machines, seen.ended, view, backlog, book, self._presence)
+        return bring_together(now, seen, view, backlog, book, self._presence)
 
     def _learn(self, snapshot: Snapshot) -> None:
         """Draw conclusions about Spot and about starting from what was seen."""
         now, before = snapshot.now, self._presence
         for each in snapshot.ended:
             log.info("machine is gone", machine=each.id, ending=each.ending, capacity=each.capacity, reason=each.reason)
-        if any(each.ending is Ending.NO_CAPACITY for each in snapshot.ended):
+        if any(each.ending is Ending.NO_CAPACITY and each.capacity is Capacity.SPOT for each in snapshot.ended):
             self._market = market.refused(self._market, now)
         self._market = market.seen(self._market, snapshot.members, self._settings, now)
-        if set(snapshot.presence.joined) - set(before.joined):
-            self._starts = Starts()
-        elif starts.never_joined(snapshot.ended, before.joined):
-            self._starts = starts.failed(self._starts, now)
+        probing = market.fallback(self._market, self._settings, now)
+        failed = {e.capacity for e in starts.never_joined(snapshot.ended, before.joined, probing_spot=probing)}
+        came = {m.machine.capacity for m in snapshot.members if m.joined and m.machine.id not in before.joined}
+        self._failed(failed - came, now)
+        self._starts.update(dict.fromkeys(came, Starts()))
         self._presence = snapshot.presence
 
     def _plan(self, desired: int, snapshot: Snapshot) -> Plan:
@@ -210,23 +212,33 @@ class Controller:
             self._launch(plan.launch, snapshot, done)
         if Capacity.SPOT in done.short:
             self._market = market.refused(self._market, snapshot.now)
-        swept = [stop.machine for stop in plan.stop if not members[stop.machine].retiring]
-        if done.start_failed or swept:
-            self._starts = starts.failed(self._starts, snapshot.now)
+        stopped = [members[stop.machine] for stop in plan.stop]
+        self._failed({m.machine.capacity for m in stopped if not m.retiring} | done.start_failed, snapshot.now)
         self._not_before = self._clock() + done.wait
 
     def _launch(self, count: int, snapshot: Snapshot, done: Done) -> None:
         now, settings = snapshot.now, self._settings
-        count = starts.allowed(self._starts, count, now)
-        split = market.split(count, snapshot.members, self._market, settings, now, self._fleet.revision)
-        if not count and market.dear(snapshot.members, settings) and market.probe_due(self._market, settings, now):
-            split = {Capacity.SPOT: 1}
+        wanted = market.split(count, snapshot.members, self._market, settings, now, self._fleet.revision)
+        split = {each: starts.allowed(self._starts[each], wanted[each], now) for each in wanted}
+        if not count and self._may_probe(snapshot):
+            split = {Capacity.ON_DEMAND: 0, Capacity.SPOT: starts.allowed(self._starts[Capacity.SPOT], 1, now)}
         if not sum(split.values()):
             return
         if split[Capacity.SPOT]:
             self._market = market.tried(self._market, now)
-        self._starts = starts.tried(self._starts, now)
+        self._starts.update({each: starts.tried(self._starts[each], now) for each in split if split[each]})
         self._actor.launch(split, done)
+
+    def _may_probe(self, snapshot: Snapshot) -> bool:
+        """Whether one Spot machine more than needed should be asked for, to see whether there is Spot again."""
+        return (
+            market.dear(snapshot.members, self._settings)
+            and market.probe_due(self._market, self._settings, snapshot.now)
+            and room(snapshot.members, self._settings, surge=True) > 0
+        )
+
+    def _failed(self, capacities: Iterable[Capacity], now: float) -> None:
+        self._starts.update({each: starts.failed(self._starts[each], now) for each in capacities})
 
     def _check(self) -> None:
         """Look at the quotas now and then."""
@@ -238,4 +250,4 @@ class Controller:
                 log.warning(warning)
 
     def _report(self, snapshot: Snapshot | None, decision: Decision, plan: Plan, done: Done) -> Round:
-        return Round(snapshot, decision, plan, done, self._market, self._starts, self._warnings)
+        return Round(snapshot, decision, plan, done, self._market, dict(self._starts), self._warnings)

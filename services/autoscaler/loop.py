@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 PAUSE_MAX_S = 30.0
 LOOK_S = 0.5
 """Between two looks at the amount of work, which cost a fraction of a round."""
+STANDBY_S = 2.0
+"""Between two looks for the lease while another process holds it."""
 ALIVE_S = 60.0
 """A process that has finished no round for so long is stuck: `/livez` says so."""
 
@@ -64,6 +66,7 @@ class Loop:
         self._tried_at = clock()
         self._restored = False
         self._failures = 0
+        self._standing_by = False
         self._depth: Depth | None = None  # of the work in the last round, while it is we who act
 
     def stop(self) -> None:
@@ -81,12 +84,16 @@ class Loop:
             began = self._clock()
             self._try()
             self._tried_at = self._clock()
-            pause = min(PAUSE_MAX_S, self._interval * 2.0 ** min(self._failures, 5))
-            left = max(0.05, pause * random.uniform(0.95, 1.05) - (self._clock() - began))  # noqa: S311
+            left = max(0.05, self._pause() - (self._clock() - began))
         try:
             self._controller.close()
         except StoreUnavailable as error:
             log.info("the lease runs out by itself", reason=str(error)[:300])
+
+    def _pause(self) -> float:
+        """From the start of one round to the start of the next."""
+        pause = min(PAUSE_MAX_S, self._interval * 2.0 ** min(self._failures, 5)) * random.uniform(0.95, 1.05)  # noqa: S311
+        return min(pause, STANDBY_S) if self._standing_by else pause
 
     def _rest(self, seconds: float) -> bool:
         """Wait for the next round, or until much work has come or gone; whether we were told to stop."""
@@ -138,6 +145,7 @@ class Loop:
         self._depth = None
         with self._metrics.seconds.time():
             round_ = self._controller.round()
+        self._standing_by = round_ is None
         if round_ is None:
             self._restored = False
             self._metrics.standing_by()

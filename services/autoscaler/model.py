@@ -100,10 +100,13 @@ class FleetView:
     Attributes:
         machines: all of ours that are not gone, the stopping ones that are still known included.
         ended: those that were in the last view, or were launched since, and are gone now; told once.
+        settled: ids that need not be known to be seen: those that a listing shows to whoever looks, and those that are
+            gone for good.
     """
 
     machines: Sequence[Machine]
     ended: Sequence[Ended] = ()
+    settled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """What the autoscaler must not forget, in Redis: launches that it is about to make, and machines that it retires.
 
-A launch is written down before it is made and stays until the fleet shows all of its machines: whoever comes after a
-crash makes it again under the same token, which starts nothing twice, and counts machines that no listing shows yet.
+A launch is written down before it is made and stays until a listing shows all of its machines, or they are gone: that
+they can be described by their ids is no help to a successor, who knows ids from the listing and from here only. Whoever
+comes after a crash makes it again under the same token, which starts nothing twice.
 All writes are refused once the lease is somebody else's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
 import structlog
@@ -42,7 +43,7 @@ class Notes:
     """All notes at one time.
 
     Attributes:
-        launches: whose machines are not all seen yet.
+        launches: whose machines are not all listed yet.
         retiring: machines that we have told to take nothing new.
     """
 
@@ -78,12 +79,12 @@ def read(raw: Mapping[str, bytes]) -> tuple[Notes, Sequence[str]]:
     return Notes(sorted(launches, key=lambda noted: noted.launch.at), frozenset(retiring)), broken
 
 
-def stale(notes: Notes, shown: Collection[str], now: float) -> list[str]:
-    """Names of notes that have served: all of a launch's machines were shown, a retired machine is gone."""
+def stale(notes: Notes, shown: Collection[str], settled: Set[str], now: float) -> list[str]:
+    """Names of notes that have served: all of a launch's machines are listed or gone, a retired machine is gone."""
     names = [
         launch_name(noted.launch)
         for noted in notes.launches
-        if now - noted.launch.at > FORGET_S or (noted.ids is not None and set(noted.ids) <= set(shown))
+        if now - noted.launch.at > FORGET_S or (noted.ids is not None and set(noted.ids) <= settled)
     ]
     return names + [retire_name(machine) for machine in notes.retiring if machine not in shown]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from services.autoscaler.model import Ended, Machine, Member, Phase, SchedulerView
+from services.autoscaler.model import Ended, FleetView, Machine, Member, Phase, SchedulerView
 from services.autoscaler.notes import Notes
 from services.autoscaler.policy import Load
 from services.autoscaler.presence import Presence, merge
@@ -24,6 +24,7 @@ class Snapshot:
         backlog: what waits in Redis.
         presence: to compare the next round with.
         shown: ids of machines that the fleet itself shows, those that have just ended included.
+        settled: ids that the fleet would show also to one who has no notes of them, or that are gone for good.
     """
 
     now: float
@@ -33,6 +34,7 @@ class Snapshot:
     backlog: Backlog
     presence: Presence
     shown: frozenset[str]
+    settled: frozenset[str] = frozenset()
 
     @property
     def active(self) -> Sequence[Member]:
@@ -64,28 +66,26 @@ class Snapshot:
 
 def bring_together(
     now: float,
-    machines: Sequence[Machine],
-    ended: Sequence[Ended],
+    seen: FleetView,
     scheduler: SchedulerView | None,
     backlog: Backlog,
     notes: Notes,
     before: Presence,
 ) -> Snapshot:
     """Make a snapshot of what was seen."""
-    shown = frozenset([*(machine.id for machine in machines), *(each.id for each in ended)])
-    everything = [*machines, *_not_shown_yet(notes, shown)]
+    shown = frozenset([*(machine.id for machine in seen.machines), *(each.id for each in seen.ended)])
+    everything = [*seen.machines, *_not_shown_yet(notes, shown | seen.settled)]
     if scheduler is None:
         members = tuple(Member(machine, retiring=machine.id in notes.retiring) for machine in everything)
-        # Nobody could join meanwhile: absence is counted anew from the next answer on.
-        return Snapshot(now, members, ended, None, backlog, Presence("", before.joined), shown)
+        return Snapshot(now, members, seen.ended, None, backlog, before.hold(), shown, seen.settled)
     members, presence = merge(everything, scheduler, notes.retiring, before, now)
     # What no listing shows cannot be missed yet.
     members = tuple(member if member.machine.id in shown else member._replace(absent_for=0.0) for member in members)
-    return Snapshot(now, members, ended, scheduler, backlog, presence, shown)
+    return Snapshot(now, members, seen.ended, scheduler, backlog, presence, shown, seen.settled)
 
 
 def _not_shown_yet(notes: Notes, shown: Collection[str]) -> list[Machine]:
-    """Machines that were launched, or may have been, and that no listing shows."""
+    """Machines that were launched, or may have been, and that the fleet neither shows nor knows to be gone."""
     missing = []
     for noted in notes.launches:
         launch = noted.launch

@@ -110,10 +110,15 @@ def _launch(
     outdated: Sequence[Member],
     settings: PolicySettings,
 ) -> int:
-    """Machines that are missing, within the maximum; new code is started beside the old, beyond it where it must."""
-    limit = settings.workers_max + (settings.rollout_surge if outdated else 0)
-    there = sum([member.machine.phase is not Phase.STOPPING for member in members])
-    return max(0, min(desired - len(current), limit - there))
+    """Machines that are missing, within step and maximum; new code starts beside the old, beyond it where it must."""
+    free = room(members, settings, surge=bool(outdated))
+    return max(0, min(desired - len(current), free, settings.scale_up_step))
+
+
+def room(members: Sequence[Member], settings: PolicySettings, *, surge: bool) -> int:
+    """Machines that may be started within the maximum, or within what may be beyond it while others are replaced."""
+    limit = settings.workers_max + (settings.rollout_surge if surge else 0)
+    return max(0, limit - sum([member.machine.phase is not Phase.STOPPING for member in members]))
 
 
 def _replaced(
@@ -140,7 +145,10 @@ def _surplus(
     now: float,
     on_demand_base: int,
 ) -> Iterable[str]:
-    """Idle machines beyond what is desired, not counting on those to come: the dearest first, then the emptiest."""
+    """Idle machines beyond what is desired, not counting on those to come: the dearest first, then the emptiest.
+
+    Those of the on-demand base come last: they go when the others that are needed are busy.
+    """
     surplus = len([member for member in current if member.workers]) - desired
     if surplus <= 0 or outdated:
         return
@@ -152,15 +160,10 @@ def _surplus(
         if m.workers and not m.running and _old_enough(m, settings, now)
     ]
     idle.sort()
-    for on_spot, _, _, machine in idle:
-        if surplus == 0:
-            return
-        if not on_spot:
-            if spare_on_demand <= 0:
-                continue
-            spare_on_demand -= 1
-        surplus -= 1
-        yield machine
+    dear = [machine for on_spot, *_, machine in idle if not on_spot]
+    spot = [machine for on_spot, *_, machine in idle if on_spot]
+    spare = max(0, spare_on_demand)
+    yield from [*dear[:spare], *spot, *dear[spare:]][:surplus]
 
 
 def _old_enough(member: Member, settings: PolicySettings, now: float) -> bool:

@@ -70,7 +70,7 @@ class Report:
                     "failures": done.failures[:REASONS_MAX],
                 },
                 "spot_refused_since": _time(round_.market.refused_since),
-                "start_failures": round_.starts.failures,
+                "start_failures": max((each.failures for each in round_.starts.values()), default=0),
                 "warnings": list(round_.warnings),
                 "reasons": list(self._reasons),
                 "history": list(self._history),

@@ -18,7 +18,9 @@ class PolicySettings(EnvironmentSettings):
 
     workers_min: int = Field(1, ge=0, description="Machines kept also without work; 0 scales to zero.")
     workers_max: int = Field(100, ge=1, description="Machines at most.")
-    scale_up_step: int = Field(100, ge=1, description="Machines asked for in one round, at most.")
+    scale_up_step: int = Field(
+        100, ge=1, description="Machines asked for in one round, at most, whatever they are for."
+    )
     target_duration: float = Field(
         25.0,
         gt=0,
@@ -133,7 +135,9 @@ class AutoscalerSettings(PolicySettings, MachineSettings, EcsSettings, LocalFlee
         "ecs", description="`ecs`: tasks on Fargate; `local`: processes on this machine."
     )
     observe_only: bool = Field(False, description="Decide and report, and act on nothing.")
-    autoscaler_interval: float = Field(5.0, gt=0, le=60, description="Seconds between two rounds.")
+    autoscaler_interval: float = Field(
+        5.0, gt=0, le=10, description="Seconds between two rounds; the lease of 15 s must outlast them."
+    )
     autoscaler_host: str = Field("0.0.0.0", description="Address of `/metrics` and `/livez`.")  # noqa: S104
     autoscaler_port: int = Field(8080, ge=0, le=65535, description="Port of `/metrics` and `/livez`; 0: off.")
 

@@ -1,4 +1,8 @@
-"""Machines that never work cost money for nothing: after failures in a row, ask later and for less."""
+"""Machines that never work cost money for nothing: after failures in a row, ask later and for less.
+
+Counted for each capacity of its own: on-demand machines that nobody gets must not slow Spot ones that work, nor the
+other way round.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,19 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from services.autoscaler.model import Ended, Ending
+from services.autoscaler.model import Capacity, Ended, Ending
 
 FIRST_PAUSE_S = 5.0
 PAUSE_MAX_S = 300.0
 PROBE_FROM = 3
 """From so many rounds with failures in a row on, one machine at a time is tried."""
 
-_OURS = frozenset({Ending.STOPPED, Ending.RECLAIMED, Ending.NO_CAPACITY})
+_OURS = frozenset({Ending.STOPPED, Ending.RECLAIMED})
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """How starting goes.
+    """How starting goes, on one capacity.
 
     Attributes:
         failures: rounds in a row with machines that failed to start or to join, none having joined between.
@@ -50,6 +54,18 @@ def _pause(failures: int) -> float:
     return min(PAUSE_MAX_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-def never_joined(ended: Sequence[Ended], joined_before: Collection[str]) -> list[Ended]:
-    """Those that ended by a fault of their own before they had joined the scheduler."""
-    return [each for each in ended if each.ending not in _OURS and each.id not in joined_before]
+def never_joined(ended: Sequence[Ended], joined_before: Collection[str], *, probing_spot: bool) -> list[Ended]:
+    """Those that ended before they had joined the scheduler, and not by our or Spot's will.
+
+    Args:
+        ended: machines that are gone.
+        joined_before: ids of those that had joined.
+        probing_spot: whether Spot is only tried now and then for want of it: then a refusal slows nothing further.
+    """
+    return [
+        each
+        for each in ended
+        if each.ending not in _OURS
+        and each.id not in joined_before
+        and not (probing_spot and each.ending is Ending.NO_CAPACITY and each.capacity is Capacity.SPOT)
+    ]

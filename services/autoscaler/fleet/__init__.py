@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from services.autoscaler.model import FleetView, Launch, Launched
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 class Fleet(Protocol):
@@ -23,11 +27,12 @@ class Fleet(Protocol):
     def revision(self) -> str:
         """Revision of the worker's definition that new machines get."""
 
-    def observe(self, known: Sequence[str] = ()) -> FleetView:
+    def observe(self, known: Sequence[str] = (), between: Callable[[], None] = nothing) -> FleetView:
         """Look at all machines of this fleet.
 
         Args:
             known: ids that were launched a short while ago, which a listing may not show yet.
+            between: called after each call that this takes, of which many machines take many; what it raises ends it.
 
         Raises:
             FleetUnavailable: no certain answer.

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.autoscaler.errors import FleetThrottled, FleetUnavailable, LaunchRefused, MachineUnknown
 from services.autoscaler.fleet import ecs_task as read
+from services.autoscaler.fleet import nothing
 from services.autoscaler.fleet.memory import Memory
 from services.autoscaler.fleet.quota import SERVICE_CODE, VCPU_QUOTAS, Backoff, TokenBucket, shortage
 from services.autoscaler.model import Capacity, FleetView, Launch, Launched
@@ -80,14 +81,14 @@ class EcsFleet:
         """See `Fleet`."""
         return self._settings.revision
 
-    def observe(self, known: Sequence[str] = ()) -> FleetView:
+    def observe(self, known: Sequence[str] = (), between: Callable[[], None] = nothing) -> FleetView:
         """Return all tasks of this fleet; see `Fleet`.
 
         A listing leaves out tasks that were told to stop, though they drain for minutes, and may leave out those that
         were just started: what was seen before and what the caller knows of is asked for by id.
         """
-        listed = self._list()
-        tasks = self._describe(self._memory.candidates(listed, known))
+        listed = self._list(between)
+        tasks = self._describe(self._memory.candidates(listed, known), between)
         return self._memory.view(listed, known, tasks, self._clock())
 
     def launch(self, launch: Launch) -> Launched:
@@ -99,6 +100,9 @@ class EcsFleet:
         except _Refusal as refusal:
             if read.lacks_capacity(refusal.reason):
                 return Launched((), (refusal.reason,) * launch.count, launch.count)
+            if ids := refusal.tasks:
+                self._memory.launched(ids, launch.capacity, self._clock())
+                return Launched(ids)
             raise LaunchRefused(
                 f"RunTask of {launch.count} tasks of {self._settings.family}:{launch.revision} was refused: {refusal}"
             ) from refusal.__cause__
@@ -151,25 +155,27 @@ class EcsFleet:
 
     # ---- calls ----
 
-    def _list(self) -> set[str]:
+    def _list(self, between: Callable[[], None]) -> set[str]:
         listed: set[str] = set()
         token: dict[str, str] = {}
         while True:
             answer = self._call(
                 "list_tasks", "read", cluster=self._settings.ecs_cluster, startedBy=self._owner.started_by, **token
             )
+            between()
             listed.update(map(read.task_id, answer["taskArns"]))
             if not answer.get("nextToken"):
                 return listed
             token = {"nextToken": answer["nextToken"]}
 
-    def _describe(self, ids: Iterable[str]) -> dict[str, read.Task]:
+    def _describe(self, ids: Iterable[str], between: Callable[[], None]) -> dict[str, read.Task]:
         found: dict[str, read.Task] = {}
         remaining = iter(ids)
         while chunk := list(islice(remaining, DESCRIBE_MAX)):
             answer = self._call(
                 "describe_tasks", "read", cluster=self._settings.ecs_cluster, tasks=chunk, include=["TAGS"]
             )
+            between()
             found.update((read.task_id(task["taskArn"]), task) for task in answer["tasks"])
             unclear = [failure for failure in answer.get("failures", ()) if failure.get("reason") != "MISSING"]
             if unclear:
@@ -190,7 +196,8 @@ class EcsFleet:
             if code in _THROTTLED or any(text in reason for text in _THROTTLED_BEHIND):
                 raise FleetThrottled(f"{operation} of ECS: {code}: {reason}", backoff.refused()) from error
             if code in refusals:
-                raise _Refusal(code, reason) from error
+                tasks = getattr(error, "response", {}).get("resourceIds") if code == "ConflictException" else None
+                raise _Refusal(code, reason, tasks or ()) from error
             raise FleetUnavailable(f"{operation} of ECS: {code}: {reason}{_hint(code)}") from error
         backoff.answered()
         return answer
@@ -236,11 +243,17 @@ class EcsFleet:
 
 
 class _Refusal(Exception):
-    """ECS refused a call for what it asks."""
+    """ECS refused a call for what it asks.
 
-    def __init__(self, code: str, reason: str) -> None:
+    Attributes:
+        reason: in its own words.
+        tasks: ids of those that the same token has started with other parameters (a network that was changed since).
+    """
+
+    def __init__(self, code: str, reason: str, tasks: Iterable[str] = ()) -> None:
         super().__init__(f"{code}: {reason}{_hint(code)}")
         self.reason = reason
+        self.tasks = tuple(map(read.task_id, tasks))
 
 
 def open_ecs_fleet(settings: EcsSettings) -> EcsFleet:

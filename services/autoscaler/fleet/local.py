@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from services.autoscaler.fleet import nothing
 from services.autoscaler.model import Capacity, Ended, Ending, FleetView, Launch, Launched, Machine, Phase
 from services.autoscaler.settings import LocalFleetSettings
 
@@ -67,8 +68,9 @@ class LocalFleet:
         # Held open for as long as this process lives, and by nobody else: its end is the end of every machine.
         self._life, self._held = os.pipe()
 
-    def observe(self, known: Sequence[str] = ()) -> FleetView:
+    def observe(self, known: Sequence[str] = (), between: Callable[[], None] = nothing) -> FleetView:
         """Look at all processes; those that were to stop and do not are killed."""
+        del between
         ended = []
         for machine, running in list(self._machines.items()):
             status = running.process.poll()
@@ -87,7 +89,8 @@ class LocalFleet:
             for machine in known
             if machine not in gone
         ]
-        return FleetView([_machine(name, running) for name, running in self._machines.items()], ended)
+        machines = [_machine(name, running) for name, running in self._machines.items()]
+        return FleetView(machines, ended, frozenset([*gone, *known]))
 
     def launch(self, launch: Launch) -> Launched:
         """Start processes; a repeated token starts nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from services.autoscaler.fleet.ecs_task import Owner, Task, ended_of, is_task_id, machine_of, stopped
@@ -39,12 +39,12 @@ class Memory:
         """Whether the machine's end was told."""
         return machine in self._gone
 
-    def candidates(self, listed: Collection[str], known: Iterable[str]) -> list[str]:
+    def candidates(self, listed: Set[str], known: Iterable[str]) -> list[str]:
         """Ids to ask for: a listing lacks those that were told to stop, and may lack those that were just started."""
         ids = dict.fromkeys([*listed, *self._last, *self._fresh, *filter(is_task_id, known)])
         return [machine for machine in ids if machine not in self._gone]
 
-    def view(self, listed: Collection[str], known: Iterable[str], tasks: Mapping[str, Task], now: float) -> FleetView:
+    def view(self, listed: Set[str], known: Iterable[str], tasks: Mapping[str, Task], now: float) -> FleetView:
         """Make a view of what ECS said, and remember it.
 
         Args:
@@ -65,7 +65,7 @@ class Memory:
             elif name in self._last:  # listed and not described: ECS contradicts itself, the next look decides
                 machines[name] = self._last[name]
         self._remember(machines, ended, tasks.keys(), now)
-        return FleetView(tuple(machines.values()), tuple(ended))
+        return FleetView(tuple(machines.values()), tuple(ended), frozenset([*(machines.keys() & listed), *self._gone]))
 
     def _machine(self, name: str, task: Task, now: float) -> Machine:
         machine = machine_of(task, now)
@@ -82,9 +82,7 @@ class Memory:
         reason = f"ECS has not shown it in the {SHOWN_WITHIN:g} s since its launch"
         return [Ended(machine, Ending.FAILED_TO_START, capacity, reason, now)]
 
-    def _remember(
-        self, machines: dict[str, Machine], ended: Sequence[Ended], shown: Collection[str], now: float
-    ) -> None:
+    def _remember(self, machines: dict[str, Machine], ended: Sequence[Ended], shown: Iterable[str], now: float) -> None:
         over = {end.id for end in ended}.union(shown)
         self._last = machines
         self._fresh = {name: fresh for name, fresh in self._fresh.items() if name not in over}

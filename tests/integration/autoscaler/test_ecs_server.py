@@ -129,7 +129,7 @@ def test_stopping_drains(bridge: ProcessFleet, fleet: EcsFleet) -> None:
     assert (end.id, end.ending) == (task, Ending.STOPPED)
     assert end.reason == "not needed; container 'worker': exit code 0"
     assert "drained" in bridge.log(task).read_text()
-    assert fleet.observe() == FleetView((), ())
+    assert fleet.observe() == FleetView((), (), frozenset({task}))
 
 
 def test_one_that_ignores_sigterm_is_killed_after_its_timeout(bridge: ProcessFleet, fleet: EcsFleet) -> None:

@@ -11,7 +11,7 @@ from services.autoscaler.controller import Controller, Round
 from services.autoscaler.fleet.ecs import EcsFleet
 from services.compute.errors import StoreUnavailable
 from tests.fakes.ecs import ON_DEMAND, SPOT, Definition, FakeEcs, FakeTask, Hooks
-from tests.unit.autoscaler.worlds import NOW, HandScheduler, MemoryStore, backlog, settings
+from tests.unit.autoscaler.worlds import NOW, HandScheduler, MemoryStore, backlog, settings, worker
 
 STEP = 5.0
 
@@ -221,6 +221,15 @@ def test_machines_that_start_while_the_scheduler_is_away_have_their_time_when_it
     world.scheduler.join(*[task.id for task in world.running])
     world.rounds(60)
     assert len(world.ecs.tasks) == 9
+
+
+def test_a_scheduler_that_fails_to_answer_now_and_then_does_not_keep_machines_that_never_join() -> None:
+    world = World(workers_min=4, join_timeout=300)
+    world.life.join = False
+    for number in range(100):
+        world.scheduler.away = number % 20 == 19
+        world.round()
+    assert world.ecs.count("StopTask") == 4
 
 
 def test_two_autoscalers_one_acts() -> None:
@@ -441,6 +450,34 @@ def test_a_refused_retirement_leaves_the_machine_at_work() -> None:
     world.scheduler.keeps = set()
     world.rounds(30)
     assert world.running == []
+
+
+def test_a_machine_that_is_refused_in_part_is_replaced_and_leaves_once_it_may() -> None:
+    world = World(workers_min=0, worker_processes=2)
+    world.scheduler.target = 1
+    world.rounds(90)
+    (name,) = world.scheduler.workers
+    world.scheduler.leave(name)
+    for process in range(2):
+        world.scheduler.workers[f"{name}-{process}"] = worker(name, address=f"tcp://{process}")
+    world.scheduler.keeps = {"tcp://1"}
+    world.scheduler.target = 0
+    rounds = world.rounds(60)
+    assert any("keeps 1 machines" in text for each in rounds for text in each.done.failures)
+    assert list(world.store.notes) == [f"retire:{name}"]
+    assert all(call.operation != "StopTask" for call in world.ecs.calls)
+    # One process of it runs something, and one task more waits.
+    world.scheduler.run(f"{name}-1", 1)
+    world.scheduler.target = 2
+    world.rounds(20)
+    assert len(world.ecs.tasks) == 2, "the process that takes nothing new is not counted on"
+    world.rounds(60)
+    world.scheduler.run(f"{name}-1", 0)
+    world.scheduler.keeps = set()
+    world.scheduler.target = 1
+    world.rounds(20)
+    assert name not in {task.id for task in world.running}
+    assert (len(world.running), world.store.notes) == (1, {})
 
 
 def test_a_day_of_changing_load_stays_within_its_bounds() -> None:

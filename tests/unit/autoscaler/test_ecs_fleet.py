@@ -93,11 +93,14 @@ def test_listings_that_lag() -> None:
     ids = world.launch(3).ids
     assert world.fleet.observe(ids).machines == ()
     assert world.start().observe(ids).machines == ()
+    assert world.fleet.observe(ids).settled == frozenset()
     world.now += 5
     assert len(world.fleet.observe().machines) == 3
     assert len(world.start().observe(ids).machines) == 3
+    assert world.fleet.observe(ids).settled == frozenset(), "a successor sees nothing"
     assert world.start().observe().machines == ()
     world.now += 20
+    assert world.fleet.observe(ids).settled == set(ids)
     assert len(world.start().observe().machines) == 3
 
 

@@ -10,6 +10,7 @@ from botocore.exceptions import (
 )
 
 from services.autoscaler.errors import FleetThrottled, FleetUnavailable, LaunchRefused
+from services.autoscaler.model import Capacity, Launch
 from tests.fakes.ecs import NO_CAPACITY, SPOT, Limits
 from tests.unit.autoscaler.ecs_world import EcsWorld
 
@@ -109,6 +110,15 @@ def test_an_answer_that_was_lost_is_had_by_the_same_launch(world: EcsWorld) -> N
         world.launch(3, token="t")
     assert len(world.launch(3, token="t").ids) == 3
     assert len(world.fleet.observe().machines) == len(world.fake.tasks) == 3
+
+
+def test_a_token_that_has_started_others_gives_those(world: EcsWorld) -> None:
+    first = world.launch(3, token="t")
+    changed = world.start(worker_subnets="subnet-2")
+    again = changed.launch(Launch("t", 3, Capacity.SPOT, "1", world.now))
+    assert (sorted(again.ids), again.refused, again.no_capacity) == (sorted(first.ids), (), 0)
+    assert len(world.fake.tasks) == 3
+    assert len(changed.observe().machines) == 3
 
 
 # ---- throttling ----

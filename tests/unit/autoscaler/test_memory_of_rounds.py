@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.autoscaler import market, notes, presence, starts
 from services.autoscaler.market import Market
-from services.autoscaler.model import Capacity, Ended, Ending, Launch, Phase, SchedulerView
+from services.autoscaler.model import Capacity, Ended, Ending, FleetView, Launch, Phase, SchedulerView
 from services.autoscaler.observe import bring_together
 from services.autoscaler.presence import Presence
 from services.autoscaler.starts import Starts
@@ -37,9 +39,9 @@ def test_notes_of_another_version_are_dropped() -> None:
 def test_notes_go_once_they_have_served() -> None:
     raw = {notes.launch_name(LAUNCH): notes.written(LAUNCH, ["a", "b"]), "retire:m": b"{}"}
     book, _ = notes.read(raw)
-    assert notes.stale(book, {"a", "m"}, NOW + 10) == []
-    assert notes.stale(book, {"a", "b"}, NOW + 10) == [notes.launch_name(LAUNCH), "retire:m"]
-    assert notes.stale(book, {"m"}, NOW + notes.FORGET_S + 1) == [notes.launch_name(LAUNCH)]
+    assert notes.stale(book, {"a", "b", "m"}, {"a", "m"}, NOW + 10) == [], "a successor would not see b"
+    assert notes.stale(book, {"a", "b"}, {"a", "b", "m"}, NOW + 10) == [notes.launch_name(LAUNCH), "retire:m"]
+    assert notes.stale(book, {"m"}, set(), NOW + notes.FORGET_S + 1) == [notes.launch_name(LAUNCH)]
 
 
 def test_machines_that_no_listing_shows_yet_are_counted() -> None:
@@ -48,10 +50,13 @@ def test_machines_that_no_listing_shows_yet_are_counted() -> None:
         "launch:x": notes.written(Launch("x", 2, Capacity.ON_DEMAND, "7", NOW)),
     }
     book, _ = notes.read(raw)
-    seen = bring_together(NOW, [machine("a")], [], view(worker("a")), backlog(), book, Presence())
+    seen = bring_together(NOW, FleetView([machine("a")]), view(worker("a")), backlog(), book, Presence())
     assert sorted(each.machine.id for each in seen.members) == ["a", "b", "x/0", "x/1"]
     assert [each.machine.id for each in seen.members if each.joined] == ["a"]
     assert seen.shown == {"a"}
+    gone = FleetView([machine("a")], settled=frozenset({"a", "b"}))
+    seen = bring_together(NOW, gone, view(), backlog(), book, Presence())
+    assert sorted(each.machine.id for each in seen.members) == ["a", "x/0", "x/1"], "b has ended some rounds ago"
 
 
 def test_presence_counts_from_the_first_look_and_anew_for_a_new_scheduler() -> None:
@@ -68,11 +73,34 @@ def test_presence_counts_from_the_first_look_and_anew_for_a_new_scheduler() -> N
     assert [each.absent_for for each in anew] == [0, 0, 0]
 
 
+def test_the_time_of_a_hold_is_no_absence() -> None:
+    empty, _ = notes.read({})
+    seen = Presence()
+
+    def absent(now: float, scheduler: SchedulerView | None, *names: str) -> dict[str, float]:
+        nonlocal seen
+        fleet = FleetView([machine(name) for name in names])
+        snapshot = bring_together(now, fleet, scheduler, backlog(), empty, seen)
+        seen = snapshot.presence
+        return {each.machine.id: each.absent_for for each in snapshot.members}
+
+    assert absent(NOW, view(), "a") == {"a": 0}
+    assert absent(NOW + 100, view(), "a") == {"a": 100}
+    for later in (105, 110, 400):
+        assert absent(NOW + later, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 405, view(), "a", "b") == {"a": 100, "b": 0}
+    assert absent(NOW + 410, view(), "a", "b") == {"a": 105, "b": 5}
+    assert absent(NOW + 415, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 420, view(), "a", "b") == {"a": 105, "b": 5}
+    assert absent(NOW + 425, None, "a", "b") == {"a": 0, "b": 0}
+    assert absent(NOW + 430, view(scheduler="s2"), "a", "b") == {"a": 0, "b": 0}
+
+
 def test_what_others_provide_is_left_out_of_the_load() -> None:
     empty, _ = notes.read({})
     machines = [machine("mine"), machine("leaving", phase=Phase.STOPPING)]
     workers = [worker("mine", 1), worker("leaving", 1), worker("theirs", 0), worker("theirs2", 1)]
-    seen = bring_together(NOW, machines, [], view(*workers, target=9), backlog(), empty, Presence()).load()
+    seen = bring_together(NOW, FleetView(machines), view(*workers, target=9), backlog(), empty, Presence()).load()
     assert (seen.active, seen.dask_workers, seen.busy_workers, seen.running) == (1, 4, 3, 1)
     assert seen.others == 3
 
@@ -126,5 +154,9 @@ def test_failing_starts_are_tried_ever_more_slowly() -> None:
 
 def test_only_ends_by_a_fault_of_their_own_count_as_failed_starts() -> None:
     ended = [Ended(each.value, each, Capacity.SPOT, "", NOW) for each in Ending]
-    assert {each.ending for each in starts.never_joined(ended, [])} == {Ending.FAILED_TO_START, Ending.EXITED}
-    assert [each.ending for each in starts.never_joined(ended, [Ending.EXITED.value])] == [Ending.FAILED_TO_START]
+    faults = {Ending.FAILED_TO_START, Ending.EXITED, Ending.NO_CAPACITY}
+    assert {each.ending for each in starts.never_joined(ended, [], probing_spot=False)} == faults
+    found = starts.never_joined(ended, [Ending.EXITED.value], probing_spot=True)
+    assert [each.ending for each in found] == [Ending.FAILED_TO_START], "the probe's refusal is the market's affair"
+    dear = [replace(each, capacity=Capacity.ON_DEMAND) for each in ended]
+    assert {each.ending for each in starts.never_joined(dear, [], probing_spot=True)} == faults

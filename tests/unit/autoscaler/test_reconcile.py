@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.autoscaler.model import Capacity, Member, Phase
-from services.autoscaler.reconcile import Plan, reconcile
+from services.autoscaler.reconcile import Plan, reconcile, room
 from tests.unit.autoscaler.worlds import NOW, member, settings, worker
 
 
@@ -19,6 +19,20 @@ def test_what_is_missing_is_started() -> None:
     assert plan(3).launch == 3
     assert plan(3, member("a"), member("b", None, phase=Phase.STARTING)).launch == 1
     assert plan(2, member("a"), member("b")) == Plan()
+
+
+def test_no_round_starts_more_than_a_step() -> None:
+    assert plan(20, scale_up_step=3, workers_min=20).launch == 3
+    assert plan(20, *[member(f"m{n}") for n in range(18)], scale_up_step=3).launch == 2
+    assert plan(9, *[member(f"old{n}", 1) for n in range(9)], revision="2", scale_up_step=4).launch == 4
+
+
+def test_room_for_more_machines() -> None:
+    three = [member("a"), member("b", 1, retiring=True), member("c", None)]
+    own = settings(workers_max=4, rollout_surge=2)
+    assert (room(three, own, surge=False), room(three, own, surge=True)) == (1, 3)
+    assert room([*three, member("gone", phase=Phase.STOPPING)], own, surge=False) == 1
+    assert room([member(f"m{n}") for n in range(9)], own, surge=True) == 0
 
 
 def test_machines_that_leave_are_replaced_within_the_maximum() -> None:
@@ -54,6 +68,14 @@ def test_the_dearest_goes_first_then_the_emptiest() -> None:
         "spot",
     )
     assert "dear" not in plan(1, spot, dear, full, base=1).retire
+
+
+def test_the_on_demand_base_goes_when_spot_machines_are_busy_with_all_there_is() -> None:
+    busy = [member("a", 1), member("b", 1)]
+    base = [member(name, capacity=Capacity.ON_DEMAND) for name in ("c", "d")]
+    assert set(plan(2, *busy, *base, base=2).retire) == {"c", "d"}
+    assert len(plan(3, *busy, *base, base=2).retire) == 1
+    assert plan(2, *busy, *base, member("idle"), base=2, workers_max=5).retire[0] == "idle", "Spot before the base"
 
 
 def told(name: str, running: int = 0, *, leaving: bool = True) -> Member:

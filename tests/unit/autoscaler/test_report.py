@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import structlog
 
-from services.autoscaler.act import Done
+from services.autoscaler.act import LEASE_MS, Done
 from services.autoscaler.controller import Round
 from services.autoscaler.loop import Loop
 from services.autoscaler.market import Market
 from services.autoscaler.metrics import HttpServer, Metrics
-from services.autoscaler.model import Capacity, Ended, Ending, SchedulerView
+from services.autoscaler.model import Capacity, Ended, Ending, FleetView, SchedulerView
 from services.autoscaler.notes import read
 from services.autoscaler.observe import bring_together
 from services.autoscaler.policy import Decision
@@ -27,15 +27,17 @@ from services.autoscaler.report import HISTORY_MAX, Report, Teller
 from services.autoscaler.starts import Starts
 from services.compute.errors import StoreUnavailable
 from services.compute.store.types import Depth
-from tests.unit.autoscaler.worlds import NOW, backlog, machine, worker
+from tests.unit.autoscaler.worlds import NOW, backlog, machine, settings, worker
 
 
 def round_(desired: int | None = 3, plan: str = "", **done: Any) -> Round:
     view = SchedulerView("s1", "tcp://s", 3, [worker("a", 1), worker("b")])
     machines = [machine("a"), machine("b", capacity=Capacity.ON_DEMAND), machine("c")]
     ended = [Ended("d", Ending.RECLAIMED, Capacity.SPOT, "Spot interruption", NOW)]
-    snapshot = bring_together(NOW, machines, ended, view, backlog({"x": 4}, flight=2), read({})[0], Presence())
-    return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), Starts())
+    snapshot = bring_together(
+        NOW, FleetView(machines, ended), view, backlog({"x": 4}, flight=2), read({})[0], Presence()
+    )
+    return Round(snapshot, Decision(desired, "work needs 3"), Plan(reason=plan), Done(**done), Market(), {})
 
 
 def test_the_document_says_what_was_seen_decided_and_done() -> None:
@@ -68,7 +70,15 @@ def test_the_document_says_what_was_seen_decided_and_done() -> None:
 def test_a_round_without_a_view_of_the_fleet() -> None:
     made = json.loads(
         Report(observe_only=False).document(
-            Round(None, Decision(None, "holding"), Plan(), Done(failures=["no answer"]), Market(NOW), Starts(2)), NOW
+            Round(
+                None,
+                Decision(None, "holding"),
+                Plan(),
+                Done(failures=["no answer"]),
+                Market(NOW),
+                {Capacity.SPOT: Starts(2)},
+            ),
+            NOW,
         )
     )
     assert made["observed"] == {}
@@ -200,6 +210,28 @@ def test_told_to_stop_it_stops_at_once() -> None:
     began = time.monotonic()
     loop.run()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("interval", "least", "most"), [(10.0, 1.9, 2.01), (0.5, 0.47, 1.06)])
+def test_who_stands_by_looks_for_the_lease_often(interval: float, least: float, most: float) -> None:
+    now, rests = 0.0, []
+    controller = ScriptedController(None, ValueError("a fault"), None, round_())
+    loop = Loop(controller, Documents(), Report(observe_only=False), Metrics(), interval, lambda: now)  # type: ignore[arg-type]
+
+    def rest(seconds: float) -> bool:
+        rests.append(seconds)
+        return not controller.script
+
+    loop._rest = rest  # type: ignore[method-assign]
+    loop.run()
+    assert all(least <= each <= most for each in rests[1:4]), "also after a look that failed"
+    assert rests[4] == pytest.approx(interval, rel=0.06), "now it acts"
+
+
+def test_an_interval_that_the_lease_would_not_outlast_is_refused() -> None:
+    assert settings(autoscaler_interval=10).autoscaler_interval < LEASE_MS / 1000
+    with pytest.raises(ValueError, match="autoscaler_interval"):
+        settings(autoscaler_interval=10.1)
 
 
 def test_work_that_comes_brings_the_next_round_forward(monkeypatch: pytest.MonkeyPatch) -> None:

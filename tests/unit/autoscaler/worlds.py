@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.autoscaler.errors import SchedulerUnavailable
 from services.autoscaler.model import Capacity, DaskWorker, Machine, Member, Phase, SchedulerView
@@ -139,7 +139,7 @@ class HandScheduler:
         self.retired += sorted(gone)
         for name, each in list(self.workers.items()):
             if each.address in gone:
-                self.workers[name] = worker(each.machine, each.running, leaving=True)
+                self.workers[name] = replace(each, leaving=True)
         return gone
 
     def join(self, *machines: str, running: int = 0) -> None:
@@ -151,5 +151,4 @@ class HandScheduler:
             self.workers.pop(each, None)
 
     def run(self, machine_id: str, running: int) -> None:
-        before = self.workers[machine_id]
-        self.workers[machine_id] = worker(machine_id, running, leaving=before.leaving)
+        self.workers[machine_id] = replace(self.workers[machine_id], running=running)
