@@ -29,13 +29,14 @@ class PolicySettings(EnvironmentSettings):
     stabilization_window: float = Field(
         0.0,
         ge=0,
-        description="Seconds for which work must have needed far fewer machines before any of them go; raise it where "
-        "work comes in bursts with short pauses.",
+        description="Seconds for which machines stay that were wanted at any time within them; raise it where work "
+        "comes in bursts with short pauses.",
     )
     fluctuation_window: float = Field(
         300.0,
         ge=0,
-        description="Seconds over which the machines that work needs are averaged, as long as that does not change.",
+        description="Seconds over which the machines that work needs are averaged, as long as that does not change; at "
+        "least `MINIMUM_BILL`.",
     )
     minimum_bill: float = Field(
         60.0, ge=0, description="Seconds that a machine is billed for at least; it is not stopped before."
