@@ -193,12 +193,13 @@ def remember(memory: Memory, load: Load, need: int, settings: PolicySettings, ma
     # Without a past of our own, what runs was wanted by somebody who knew better.
     before = memory.wanted[-1] if memory.wanted else At(now, min(load.active, settings.workers_max))
     settling = now - memory.met_at < SETTLE_S
-    needs = memory.needs
-    if not settling or need > before.machines or not needs:
-        needs = _changed((*needs, At(now, need)), settings, machine)
-    wanted = enough(needs, load, settings, machine)
-    if settling:
-        wanted = max(wanted, before.machines)
+    if settling and need <= before.machines:
+        needs, wanted = memory.needs, before.machines  # so little is not believed yet
+    else:
+        needs = _changed((*memory.needs, At(now, need)), settings, machine)
+        wanted = enough(needs, load, settings, machine)
+        if settling:
+            wanted = max(wanted, before.machines)
     recent = _since(memory.wanted, now - settings.stabilization_window)
     return replace(memory, needs=needs, wanted=(*recent, At(now, wanted)))
 

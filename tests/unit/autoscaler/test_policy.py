@@ -179,6 +179,17 @@ def test_a_scheduler_that_is_new_is_taken_to_know_too_little_for_a_while() -> No
     assert more.desired == 60, "what it asks for is more than before"
 
 
+@pytest.mark.parametrize("bill", [0, 20, 60])
+def test_a_scheduler_that_is_new_is_met_after_a_long_hold_too(bill: float) -> None:
+    own = settings(workers_min=0, minimum_bill=bill)
+    _, memory = decide(load(40, 40), Memory(scheduler="one"), own, own)
+    for pause in (0, 5, 25):
+        decision, memory = decide(load(40, 3, now=NOW + 7200 + pause, scheduler="two"), memory, own, own)
+        assert decision.desired == 40
+    decision, memory = decide(load(40, 3, now=NOW + 7200 + 31, scheduler="two"), memory, own, own)
+    assert decision.desired == 3
+
+
 def test_nothing_falls_under_a_new_scheduler_even_after_a_round_without_need() -> None:
     own, memory = settings(workers_min=0), Memory(scheduler="one")
     for n, target in enumerate([2, 2, 0] * 30 + [2, 0]):
