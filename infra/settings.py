@@ -190,11 +190,6 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
         """Whether losing data matters."""
         return self.tier == "production"
 
-    @property
-    def built(self) -> bool:
-        """Whether images are built, not given."""
-        return self.api_image is None
-
     @model_validator(mode="before")
     @classmethod
     def _by_tier(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from infra.components.base import Component
 from infra.components.cluster import Cluster
 from infra.components.network import Network
 from infra.components.results import Results
+from infra.components.secret import keep
 from infra.components.task import Health, Task, TaskArgs
 from infra.environment import Wiring
 
@@ -48,7 +49,11 @@ class Api(Component):
     ) -> None:
         super().__init__("api", wiring.place, opts)
         settings = wiring.place.settings
-        self.admin_key_arn, key = self._admin_key()
+        key = random.RandomPassword(
+            wiring.place.names.logical("admin-key"), length=48, special=False, opts=self.child()
+        )
+        admin_key = keep(self, "admin-key", "the first admin key of the API", key.result)
+        self.admin_key_arn = admin_key.arn
         environment: dict[str, pulumi.Input[str]] = {
             **wiring.common(),
             **wiring.store(),
@@ -81,24 +86,10 @@ class Api(Component):
             ),
             opts=self.child(),
         )
-        service = self._serve(wiring, cluster, network, balancer, key)
+        service = self._serve(wiring, cluster, network, balancer, admin_key.version)
         self.service = service.name
         self._scale(cluster, service, balancer)
         self.register_outputs({"service": self.service})
-
-    def _admin_key(self) -> tuple[pulumi.Output[str], pulumi.Resource]:
-        names = self.place.names
-        key = random.RandomPassword(names.logical("admin-key"), length=48, special=False, opts=self.child())
-        secret = aws.secretsmanager.Secret(
-            names.logical("admin-key"),
-            description="Tidegate: the first admin key of the API",
-            recovery_window_in_days=7 if self.place.settings.production else 0,
-            opts=self.child(),
-        )
-        version = aws.secretsmanager.SecretVersion(
-            names.logical("admin-key-value"), secret_id=secret.id, secret_string=key.result, opts=self.child()
-        )
-        return secret.arn, version
 
     def _serve(
         self, wiring: Wiring, cluster: Cluster, network: Network, balancer: Balancer, key: pulumi.Resource
@@ -120,11 +111,7 @@ class Api(Component):
                     container_port=ports.API,
                 )
             ],
-            network_configuration=aws.ecs.ServiceNetworkConfigurationArgs(
-                subnets=network.private_subnet_ids,
-                security_groups=[network.groups.api.id],
-                assign_public_ip=False,
-            ),
+            network_configuration=network.of_tasks(network.groups.api),
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             opts=self.child(

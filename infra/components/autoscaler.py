@@ -72,11 +72,7 @@ class Autoscaler(Component):
             deployment_minimum_healthy_percent=100,
             deployment_maximum_percent=200,
             deployment_circuit_breaker=aws.ecs.ServiceDeploymentCircuitBreakerArgs(enable=True, rollback=True),
-            network_configuration=aws.ecs.ServiceNetworkConfigurationArgs(
-                subnets=network.private_subnet_ids,
-                security_groups=[network.groups.autoscaler.id],
-                assign_public_ip=False,
-            ),
+            network_configuration=network.of_tasks(network.groups.autoscaler),
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             # After the fleet's end in creation, so before it in deletion: nobody starts workers then.

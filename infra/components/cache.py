@@ -9,6 +9,7 @@ import pulumi_random as random
 from infra import ports
 from infra.components.base import Component, Place
 from infra.components.network import Network
+from infra.components.secret import keep
 
 ENGINES = {"valkey": ("8.0", "valkey8"), "redis": ("7.1", "redis7")}
 """Version and parameter group family of each engine."""
@@ -37,30 +38,13 @@ class Cache(Component):
             special=False,  # AUTH tokens take few of them
             opts=self.child(),
         )
-        secret, version = self._keep(token)
+        secret = keep(self, "cache-auth", "AUTH token of the cache", token.result)
         group = self._group(network, token)
         self.url = pulumi.Output.concat("rediss://", group.primary_endpoint_address, f":{ports.CACHE}/0")
         self.token_arn = secret.arn
         self.group_id = group.id
-        self.ready: list[pulumi.Resource] = [group, version]
+        self.ready: list[pulumi.Resource] = [group, secret.version]
         self.register_outputs({"url": self.url})
-
-    def _keep(self, token: random.RandomPassword) -> tuple[aws.secretsmanager.Secret, aws.secretsmanager.SecretVersion]:
-        names = self.place.names
-        secret = aws.secretsmanager.Secret(
-            names.logical("cache-auth"),
-            description="Tidegate: AUTH token of the cache",
-            # A stack that is made anew at once may have the name again.
-            recovery_window_in_days=7 if self.place.settings.production else 0,
-            opts=self.child(),
-        )
-        version = aws.secretsmanager.SecretVersion(
-            names.logical("cache-auth-value"),
-            secret_id=secret.id,
-            secret_string=token.result,
-            opts=self.child(),
-        )
-        return secret, version
 
     def _group(self, network: Network, token: random.RandomPassword) -> aws.elasticache.ReplicationGroup:
         settings, names = self.place.settings, self.place.names

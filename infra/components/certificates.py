@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_tls as tls
 
 from infra.components.base import Component, Place
+from infra.components.secret import keep
 
 VALID_HOURS = 10 * 365 * 24
 RENEW_HOURS = 180 * 24
@@ -68,17 +68,6 @@ class Certificates(Component):
         )
 
     def _secret(self, name: str, value: pulumi.Output[str]) -> pulumi.Output[str]:
-        secret = aws.secretsmanager.Secret(
-            self.place.names.logical(f"dask-{name}"),
-            description=f"Tidegate: {name} of the Dask cluster's TLS (PEM)",
-            recovery_window_in_days=7 if self.place.settings.production else 0,
-            opts=self.child(),
-        )
-        version = aws.secretsmanager.SecretVersion(
-            self.place.names.logical(f"dask-{name}-value"),
-            secret_id=secret.id,
-            secret_string=value.apply(pulumi.Output.secret),
-            opts=self.child(),
-        )
-        self.ready.append(version)
+        secret = keep(self, f"dask-{name}", f"{name} of the Dask cluster's TLS (PEM)", value)
+        self.ready.append(secret.version)
         return secret.arn

@@ -86,6 +86,12 @@ class Network(Component):
             opts=self.child(),
         )
 
+    def of_tasks(self, group: aws.ec2.SecurityGroup) -> aws.ecs.ServiceNetworkConfigurationArgs:
+        """Where a service's tasks are: in private subnets, under the rules of its group."""
+        return aws.ecs.ServiceNetworkConfigurationArgs(
+            subnets=self.private_subnet_ids, security_groups=[group.id], assign_public_ip=False
+        )
+
     def _service(self, name: str) -> str:
         """Name of an AWS service as VPC endpoints have it."""
         return f"com.amazonaws.{self.place.region}.{name}"

@@ -20,7 +20,6 @@ class Scheduler(Component):
 
     Attributes:
         address: of the task that is running and healthy, such as `tcp://10.0.1.7:8786`; there once it is.
-        ready: the wait for it.
         service: name of the ECS service.
         task: its task definition.
     """
@@ -62,11 +61,7 @@ class Scheduler(Component):
             deployment_minimum_healthy_percent=0,
             deployment_maximum_percent=100,
             enable_execute_command=True,
-            network_configuration=aws.ecs.ServiceNetworkConfigurationArgs(
-                subnets=network.private_subnet_ids,
-                security_groups=[network.groups.scheduler.id],
-                assign_public_ip=False,
-            ),
+            network_configuration=network.of_tasks(network.groups.scheduler),
             service_registries=aws.ecs.ServiceServiceRegistriesArgs(registry_arn=discovery.scheduler_service_arn),
             # The wait is the address below: what this one says when it fails explains nothing.
             wait_for_steady_state=False,
@@ -88,5 +83,4 @@ class Scheduler(Component):
         )
         self.service = service.name
         self.address = found.address
-        self.ready: list[pulumi.Resource] = [found]
         self.register_outputs({"address": self.address})

@@ -126,7 +126,6 @@ class Task(Component):
         self.ready: list[pulumi.Resource] = [may_execute, *may_run]
         definition = self._definition(logs, execution, role)
         self.arn = definition.arn
-        self.family = definition.family
         self.register_outputs({"arn": self.arn})
 
     # Roles.

@@ -36,11 +36,6 @@ class Snapshot:
     shown: frozenset[str]
     settled: frozenset[str] = frozenset()
 
-    @property
-    def active(self) -> Sequence[Member]:
-        """Machines that take, or will take, work."""
-        return [member for member in self.members if member.active]
-
     def load(self) -> Load:
         """The policy's part of it."""
         workers = () if self.scheduler is None else self.scheduler.workers

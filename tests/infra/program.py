@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +88,6 @@ def known(value: Any) -> Any:
 
 def container(graph: Graph, service: str) -> dict[str, Any]:
     """The container of a service's task definition."""
-    import json
-
     (definition,) = json.loads(task_definition(graph, service).inputs["containerDefinitions"])
     return dict(definition)
 
