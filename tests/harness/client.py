@@ -106,7 +106,7 @@ class Client:
         """Wait until all tasks are final, through outages of this API or its Redis; return the records in order."""
         end = time.monotonic() + seconds
         last: object = None
-        waiting: list[Json] = []
+        telling: list[Json] = []
         while time.monotonic() < end:
             try:
                 answer = self.query(task_ids, wait=min(10, max(1, int(end - time.monotonic()))))
@@ -117,8 +117,9 @@ class Client:
             if answer["all_final"]:
                 return list(answer["tasks"])
             last = Counter(task["state"] for task in answer["tasks"])
-            waiting = [task for task in answer["tasks"] if task["state"] not in FINAL][:3]
-        raise AssertionError(f"{len(task_ids)} tasks are not final after {seconds:g} s: {last}, e.g. {waiting}")
+            waiting = [task for task in answer["tasks"] if task["state"] not in FINAL]
+            telling = waiting[:3] + [task for task in answer["tasks"] if task.get("error")][:3]
+        raise AssertionError(f"{len(task_ids)} tasks are not final after {seconds:g} s: {last}, e.g. {telling}")
 
     def done(self, task_ids: Sequence[str], *, seconds: float = 60.0) -> list[Json]:
         """Wait until all tasks are final and check that all are DONE; return the records in order."""

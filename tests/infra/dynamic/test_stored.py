@@ -27,6 +27,7 @@ from infra.dynamic.scheduler_address import SchedulerAddress, SchedulerAddressPr
 from tests.fakes.ecs import FakeEcs
 from tests.fakes.ecs_server import EcsServer
 from tests.infra.dynamic.world import CLUSTER, REGION, FakeClock, fleet_inputs, inputs, scheduler
+from tests.infra.recording import record
 
 ROOT = Path(__file__).parents[3]
 PROVIDERS: dict[type[ResourceProvider], tuple[str, str]] = {
@@ -46,37 +47,20 @@ def test_a_provider_is_stored_as_the_name_of_its_class(kind: type[ResourceProvid
     assert kind.serialize_as_secret_always is False
 
 
-class Recorder(pulumi.runtime.Mocks):
-    def __init__(self) -> None:
-        self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.resources[args.typ] = args
-        outputs = {"ip": "10.0.0.7", "task_arn": "arn", "address": "tcp://10.0.0.7:8786"}
-        return f"{args.name}-id", {**args.inputs, **outputs}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return {}, None
-
-
 def test_resources_register_their_inputs() -> None:
-    recorder = Recorder()
-    pulumi.runtime.set_mocks(recorder)
-    found: list[str] = []
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> pulumi.Output[None]:
+    def program() -> None:
         given = inputs(scheduler(), timeout=None, poll_interval=None, scheme=None, port=None, __provider=None)
         address = SchedulerAddress("scheduler", **given)
         FleetStop("fleet", cluster=CLUSTER, fleet_name="dev/blue", region=REGION, profile="ops")
-        return address.address.apply(found.append)
+        pulumi.export("address", address.address)
 
-    program()
-    assert found == ["tcp://10.0.0.7:8786"]
-    address = dict(recorder.resources["pulumi-python:dynamic/tidegate:SchedulerAddress"].inputs)
+    given = {"ip": "10.0.0.7", "task_arn": "arn", "address": "tcp://10.0.0.7:8786"}
+    graph = record(program, outputs={"pulumi-python:dynamic/tidegate:SchedulerAddress": lambda _: given})
+    assert graph.exports == {"address": "tcp://10.0.0.7:8786"}
+    address = dict(graph.named("scheduler").inputs)
     assert isinstance(address.pop("__provider"), str)
     assert address == inputs(scheduler(), __provider=None)
-    fleet = dict(recorder.resources["pulumi-python:dynamic/tidegate:FleetStop"].inputs)
+    fleet = dict(graph.named("fleet").inputs)
     assert isinstance(fleet.pop("__provider"), str)
     assert fleet == {"cluster": CLUSTER, "fleet_name": "dev/blue", "region": REGION, "profile": "ops", "timeout": 300}
 
