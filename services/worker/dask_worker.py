@@ -7,19 +7,43 @@ other, so that running code keeps its thread and a rejoined process still runs n
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from typing import Any
 
+from dask.typing import no_default
+from distributed.client import Client
 from distributed.core import Status
 from distributed.threadpoolexecutor import ThreadPoolExecutor
+from distributed.utils import in_async_call
 from distributed.worker import Worker
 
 STRAY_S = 2.0
 """Short children of an ended parent end by themselves in this time, and shall not cost a process."""
 CLIENT_CLOSE_S = 2.0
 """What closing the process's own Dask client may take."""
+CONNECTS = 5
+"""How often connecting that client is tried when the scheduler's greeting is not understood."""
+CONNECT_PAUSE_S = 0.1
+"""Up to so long between two of these."""
+
+
+class TaskClient(Client):
+    """The client that running code reaches the cluster with; one that could not connect is closed.
+
+    Dask's would stay behind as the process's default, "connecting" for ever: what is sent through it goes nowhere.
+    """
+
+    def start(self, **options: Any) -> None:
+        """Connect, as Dask does when one is made outside of an event loop."""
+        try:
+            super().start(**options)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self.close(CLIENT_CLOSE_S)  # type: ignore[no-untyped-call]
+            raise
 
 
 class TidegateWorker(Worker):
@@ -34,6 +58,7 @@ class TidegateWorker(Worker):
     def __init__(self, scheduler: str, pool: Executor, **options: Any) -> None:
         self.leaving = False
         self.pool = pool
+        self._connecting = threading.Lock()
         super().__init__(scheduler, executor=pool, **options)
 
     def leave(self) -> None:
@@ -87,6 +112,44 @@ class TidegateWorker(Worker):
     def released_keys(self) -> set[str]:
         """Keys of tasks that still hold a thread here although the scheduler has let go of them: nobody wants them."""
         return {str(task.key) for task in self.state.all_running_tasks if task.state == "cancelled"}
+
+    def _get_client(self, timeout: float | None = None) -> Client:
+        """As Dask, except that all threads get the same client, and get it connected.
+
+        Dask's own hands out clients that another thread is still connecting (dask/distributed#5467), and fails when
+        the scheduler cancels anything of anybody's in the moment between a client's arrival and its greeting: that goes
+        to all clients, and `Client._ensure_connected` asserts that the greeting comes alone.
+
+        Raises:
+            OSError: the scheduler does not answer.
+        """
+        if in_async_call(self.loop):
+            return super()._get_client(timeout)
+        with self._connecting:
+            if self._client is None or self._client.status in ("closing", "closed"):
+                self._client = self._connect(timeout)
+            return self._client
+
+    def _connect(self, timeout: float | None) -> Client:
+        left = CONNECTS
+        while True:
+            left -= 1
+            try:
+                client = TaskClient(  # type: ignore[no-untyped-call]
+                    self.scheduler.address,
+                    loop=self.loop,
+                    security=self.security,
+                    timeout=no_default if timeout is None else timeout,
+                    direct_to_workers=True,
+                    name="worker",
+                )
+            except AssertionError:
+                if not left:
+                    raise
+                time.sleep(random.uniform(0, CONNECT_PAUSE_S))  # noqa: S311
+            else:
+                Worker._initialized_clients.add(client)  # Dask closes these with the worker
+                return client
 
     async def let_go_of_children(self, parents: Collection[str]) -> None:
         """Let the scheduler release what these tasks have put on the cluster, unless others here wait for theirs.

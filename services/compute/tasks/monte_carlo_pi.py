@@ -76,7 +76,8 @@ def _counts(chunks: list[tuple[int, int, int]]) -> Generator[int]:
             for _, count in as_completed(futures, with_results=True):
                 yield count
         finally:  # cancelled, timed out or failed: the other children are not wanted any more
-            client.cancel([future for future in futures if not future.done()])
+            if unwanted := [future for future in futures if not future.done()]:
+                client.cancel(unwanted)
 
 
 def _on_worker() -> bool:
