@@ -10,6 +10,7 @@ from pathlib import Path
 from pathspec import PathSpec
 
 TAG_LENGTH = 16
+_WILD = frozenset("*?[")  # such a pattern may fit nothing, as long as something is copied
 
 
 class ContextError(Exception):
@@ -45,7 +46,7 @@ def _copied(root: Path, dockerfile: str) -> set[str]:
     files: set[str] = set()
     for source in _sources(root, dockerfile):
         found = [path for path in _walk(root, source) if not ignored.match_file(path)]
-        if not found:
+        if not found and not _WILD.intersection(source):
             raise ContextError(f"{dockerfile} copies {source}, and there is no such file in the build context {root}")
         files.update(found)
     return files

@@ -74,6 +74,11 @@ class ImageSettings(BaseModel):
     api_image: str | None = Field(None, min_length=1, description="Image of the API, instead of a build.")
     autoscaler_image: str | None = Field(None, min_length=1, description="Image of the autoscaler.")
     worker_image: str | None = Field(None, min_length=1, description="Image of workers and scheduler.")
+    computations: str | None = Field(
+        None,
+        min_length=1,
+        description="An author's package, as pip names it, for the images of API and workers.",
+    )
     compute_modules: str = Field(
         "services.compute.tasks", min_length=1, description="Packages or modules with computations, comma-separated."
     )
@@ -244,6 +249,8 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
         images = (self.api_image, self.autoscaler_image, self.worker_image)
         if any(images) and not all(images):
             problems.append("apiImage, autoscalerImage, workerImage: give all three images, or none to have them built")
+        if any(images) and self.computations:
+            problems.append("computations: given images are not built: put the package into them, and unset it")
         if self.log_days not in _LOG_DAYS:
             days = ", ".join(map(str, _LOG_DAYS))
             problems.append(f"logDays: {self.log_days} is none of what CloudWatch takes: {days}")

@@ -1,8 +1,8 @@
-"""`python -m services.probe api|autoscaler|scheduler`: whether the service in this container is alive; exits 0 or 1.
+"""`python -m services.probe api|autoscaler|scheduler|worker`: whether that lives in this container; exits 0 or 1.
 
 For a container's health check, which starts it every few seconds: the standard library alone, and no settings class,
-whose import costs more processor time than everything here. Workers have no probe: the autoscaler replaces those that
-do not join the scheduler, whatever keeps them from it.
+whose import costs more processor time than everything here. On Fargate workers are not probed: the autoscaler replaces
+those that do not join the scheduler, whatever keeps them from it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PORTS: Final = {
     "scheduler": ("SCHEDULER_PORT", 8786),
 }
 """By service the variable that holds its port, and the port when that is not set."""
+WORKER: Final = "worker"
 _TLS: Final = ("DASK_TLS_CA", "DASK_TLS_CERT", "DASK_TLS_KEY")
 _GREETING_MAX: Final = 64 * 1024
 
@@ -31,16 +32,35 @@ def probe(service: str, environment: Mapping[str, str]) -> None:
     """Ask a service on this machine.
 
     Args:
-        service: `api`, `autoscaler` or `scheduler`.
+        service: `api`, `autoscaler`, `scheduler` or `worker`.
         environment: as the service has it.
 
     Raises:
         OSError: it does not answer, or not in time, or not well.
         ValueError: its port, or what TLS needs, is not set to anything usable.
     """
+    if service == WORKER:
+        _joined(environment.get("WORKER_DIRECTORY"))
+        return
     variable, default = PORTS[service]
     port = int(environment.get(variable) or default)
     _ASK[service](port, environment)
+
+
+def _joined(named: str | None) -> None:
+    """See whether a worker process belongs to a cluster: it then holds the lock of a file (`worker.joined`)."""
+    import fcntl
+    import tempfile
+    from pathlib import Path
+
+    directory = Path(named or tempfile.gettempdir())
+    for path in directory.glob("tidegate-worker-*/*.joined"):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+    raise ConnectionError(f"no worker process has joined a scheduler (none says so in {directory})")
 
 
 def _livez(port: int, _: Mapping[str, str]) -> None:
@@ -126,8 +146,8 @@ _ASK: Final[Mapping[str, Callable[[int, Mapping[str, str]], None]]] = {
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Probe the service that the one argument names; the exit status."""
-    if len(arguments) != 1 or arguments[0] not in PORTS:
-        print(f"usage: python -m services.probe {'|'.join(PORTS)}", file=sys.stderr)
+    if len(arguments) != 1 or arguments[0] not in (*PORTS, WORKER):
+        print(f"usage: python -m services.probe {'|'.join((*PORTS, WORKER))}", file=sys.stderr)
         return 2
     try:
         probe(arguments[0], environment)

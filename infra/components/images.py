@@ -61,15 +61,18 @@ class Images(Component):
     def _built(self, service: str, repository: aws.ecr.Repository) -> pulumi.Output[str]:
         settings = self.place.settings
         dockerfile = f"services/{service}/Dockerfile"
+        authors = settings.computations if service != "autoscaler" else None
+        arguments = {"COMPUTATIONS": authors} if authors else {}
         image = awsx.ecr.Image(
             self.place.names.logical(f"{service}-image"),
             repository_url=repository.repository_url,
             # Relative, so that the state says the same on every machine.
             context=os.path.relpath(ROOT),
             dockerfile=os.path.relpath(ROOT / dockerfile),
+            args=arguments,
             platform=settings.platform,
             # awsx's own tag is a digest of names: with immutable tags a second push of other content would be refused.
-            image_tag=context.tag(ROOT, dockerfile, {"platform": settings.platform}),
+            image_tag=context.tag(ROOT, dockerfile, {**arguments, "platform": settings.platform}),
             opts=self.child(),
         )
         return image.image_uri

@@ -34,6 +34,7 @@ from services.worker.dask_config import WORKER
 from services.worker.dask_worker import Strays, TidegateWorker, lost_scheduler, make_pool
 from services.worker.drain import FLUSH_S, Drain
 from services.worker.exits import DRAINED, MISCONFIGURED, NO_SCHEDULER, REPLACE
+from services.worker.joined import Joined
 from services.worker.membership import Identity, Membership
 from services.worker.parent import die_with_parent
 from services.worker.settings import WorkerSettings
@@ -97,6 +98,7 @@ class WorkerProcess:
             scheduler_lost=lost_scheduler,
         )
         addresses = [settings.scheduler.scheduler_address, settings.scheduler.scheduler_fallback]
+        self._joined = Joined(directory, name)
         self._membership = Membership(
             [address for address in addresses if address],
             identity,
@@ -138,6 +140,7 @@ class WorkerProcess:
                 )
                 self._status = NO_SCHEDULER
                 return None
+            self._joined.set()
             closed = asyncio.ensure_future(worker.finished())  # type: ignore[no-untyped-call]
             watch = asyncio.ensure_future(self._watch(worker))
             await asyncio.wait({closed, leave}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,6 +148,7 @@ class WorkerProcess:
             if self._leave.is_set():
                 closed.cancel()
                 return worker
+            self._joined.clear()
             log.warning("scheduler lost; what runs goes on", running=len(self._context.running()))
         return None
 

@@ -39,6 +39,7 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
     "internal": {"internal": "true", "ingressCidrs": "10.0.0.0/8, 192.168.0.0/16"},
     "given images": IMAGES,
     "images from elsewhere": {f"{s}Image": f"registry.example.com/{s}:2" for s in ("api", "autoscaler", "worker")},
+    "an author's package": {"computations": "mine==1.2", "computeModules": "services.compute.tasks,mine"},
     "ARM": {"platform": "linux/arm64"},
     "Redis OSS with replicas": {"cacheEngine": "redis", "cacheReplicas": "2", "cacheSnapshotDays": "3"},
     "shared files": {"sharedFiles": "true", "workerEgressCidrs": '["10.20.0.0/16"]'},

@@ -15,9 +15,9 @@ DOCKERFILE = "services/api/Dockerfile"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     files = {
-        DOCKERFILE: "FROM x\nCOPY requirements.txt /tmp/\nCOPY --chown=1:1 code \\\n  more /app/\n"
+        DOCKERFILE: "FROM x\nCOPY requirements.txt *.whl /tmp/\nCOPY --chown=1:1 code \\\n  more /app/\n"
         "COPY --from=other /y /y\n",
-        ".dockerignore": "*\n!requirements.txt\n!code\n!more\n**/__pycache__\n",
+        ".dockerignore": "*\n!requirements.txt\n!*.whl\n!code\n!more\n**/__pycache__\n",
         "requirements.txt": "a==1\n",
         "code/a.py": "1\n",
         "code/__pycache__/a.pyc": "x",
@@ -42,6 +42,12 @@ def test_what_does_not_go_in_does_not(root: Path, name: str) -> None:
     before = tag(root, DOCKERFILE, {})
     (root / name).write_text("something else")
     assert tag(root, DOCKERFILE, {}) == before
+
+
+def test_a_wheel_that_is_laid_down_goes_in(root: Path) -> None:
+    before = tag(root, DOCKERFILE, {})
+    (root / "mine.whl").write_text("x")
+    assert tag(root, DOCKERFILE, {}) != before
 
 
 def test_names_modes_and_arguments_count(root: Path) -> None:

@@ -321,6 +321,15 @@ def test_images_are_built_for_the_platform_and_tagged_by_content() -> None:
     assert graph_of("given images").of("aws:ecr/repository:Repository") == []
 
 
+def test_an_authors_package_is_built_into_the_images_that_compute() -> None:
+    plain, graph = graph_of("development"), graph_of("an author's package")
+    for image in graph.of("awsx:ecr:Image"):
+        arguments = {} if "autoscaler" in image.name else {"COMPUTATIONS": "mine==1.2"}
+        assert image.inputs.get("args", {}) == arguments
+        same = plain.one("awsx:ecr:Image", image.name).inputs["imageTag"] == image.inputs["imageTag"]
+        assert same == (not arguments)
+
+
 def test_more_zones_than_the_region_has_are_refused_before_anything_exists() -> None:
     with pytest.raises(SystemExit):
         run({"availabilityZones": "4", "zoneMask": "20"})

@@ -53,6 +53,10 @@ def test_production_has_other_defaults_which_can_be_overruled() -> None:
             ["zoneMask: private subnets of /26", "200"],
         ),
         ({"apiImage": "a"}, ["apiImage, autoscalerImage, workerImage: give all three"]),
+        (
+            {"apiImage": "a", "autoscalerImage": "b", "workerImage": "c", "computations": "mine"},
+            ["computations: given images are not built"],
+        ),
         ({"logDays": "15"}, ["logDays: 15", "14, 30"]),
         ({"alarmEmail": "a@b.co", "alarmTopic": "arn:aws:sns:us-east-1:123456789012:x"}, ["alarmEmail, alarmTopic"]),
         ({"cacheNodeType": "cache.t2.micro"}, ["cacheNodeType: cache.t2.micro has no TLS"]),

@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from services import probe
 from services.api.settings import ApiSettings
 from services.autoscaler.settings import AutoscalerSettings
+from services.worker.joined import Joined
 from services.worker.settings import SchedulerProcessSettings
 from tests.harness.process import free_port
 
@@ -101,8 +103,26 @@ def test_nobody_there(service: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert probe.main([service], {variable: "no port"}) == 1
 
 
+def test_a_worker_that_has_joined_and_one_that_has_lost_its_scheduler(tmp_path: Path) -> None:
+    environment = {"WORKER_DIRECTORY": str(tmp_path)}
+    with pytest.raises(OSError, match="no worker process has joined"):
+        probe.probe("worker", environment)
+    made = tmp_path / "tidegate-worker-x"
+    made.mkdir()
+    first, second = Joined(made, "w-0"), Joined(made, "w-1")
+    with pytest.raises(OSError, match="no worker process has joined"):
+        probe.probe("worker", environment)
+    second.set()
+    probe.probe("worker", environment)
+    first.set()
+    second.clear()
+    probe.probe("worker", environment)
+    first.clear()
+    assert probe.main(["worker"], environment) == 1
+
+
 def test_what_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["worker"], ["api", "scheduler"]):
+    for arguments in ([], ["redis"], ["api", "scheduler"]):
         assert probe.main(arguments, {}) == 2
     assert "api|autoscaler|scheduler" in capsys.readouterr().err
 
