@@ -25,9 +25,10 @@ def unneeded(packages: Path, aws: Sequence[str] | None) -> Iterator[Path]:
         aws: botocore's names of services that are called; None for all.
     """
     kept = {packages / name for name in KEPT_TESTS}
-    for directory in packages.glob("*/**/tests"):
+    for directory in (*packages.glob("*/**/tests"), *packages.glob("*/**/test")):
         if directory.is_dir() and directory not in kept:
             yield directory
+    yield from packages.glob("*/**/conftest.py")
     yield from packages.glob("pyarrow/include")
     yield from (path for path in packages.rglob("*") if path.suffix in SOURCES and path.is_file())
     if aws is not None:
