@@ -34,12 +34,15 @@ class EcsServer:
     Args:
         fake: the service.
         quotas: Service Quotas; None: a fake with AWS's defaults.
+        address: host and port; port 0 for any.
     """
 
-    def __init__(self, fake: FakeEcs, quotas: FakeQuotas | None = None) -> None:
+    def __init__(
+        self, fake: FakeEcs, quotas: FakeQuotas | None = None, address: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.fake = fake
         self.quotas = quotas or FakeQuotas()
-        self._server = _Server(self)
+        self._server = _Server(self, address)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="fake-ecs", daemon=True)
         self._thread.start()
 
@@ -84,9 +87,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, owner: EcsServer) -> None:
+    def __init__(self, owner: EcsServer, address: tuple[str, int]) -> None:
         self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(address, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
