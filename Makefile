@@ -82,7 +82,7 @@ LOCKS := uv local api autoscaler worker infra
 LOCK_local := --extra local --group build
 LOCK_api := --extra api --extra s3
 LOCK_autoscaler := --extra autoscaler
-LOCK_worker := --extra worker --extra s3
+LOCK_worker := --extra worker --extra s3 --extra dashboard
 LOCK_infra := --group infra
 LOCK_dev := --all-extras --group dev
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile --quiet --universal --python-version 3.11 \

@@ -14,6 +14,16 @@ from pathlib import Path
 
 KEPT_TESTS = ("numpy/_core/tests",)
 """Imported by `numpy.testing`, which authors' code may use."""
+UNUSED = (
+    "pyarrow/include",
+    # Arrow's RPC framework: nothing that dask.dataframe calls.
+    "pyarrow/*flight*",
+    # What Bokeh is made of; the server sends the minified form.
+    "bokeh/server/static/lib",
+    "bokeh/server/static/js/lib",
+    "bokeh/server/static/js/compiler.js",
+    "bokeh/server/static/js/boke*[!n].js",
+)
 SOURCES = (".pxd", ".pyx", ".pxi", ".pyi", ".h", ".hpp", ".cc", ".cpp", ".c")
 
 
@@ -29,7 +39,8 @@ def unneeded(packages: Path, aws: Sequence[str] | None) -> Iterator[Path]:
         if directory.is_dir() and directory not in kept:
             yield directory
     yield from packages.glob("*/**/conftest.py")
-    yield from packages.glob("pyarrow/include")
+    for pattern in UNUSED:
+        yield from packages.glob(pattern)
     yield from (path for path in packages.rglob("*") if path.suffix in SOURCES and path.is_file())
     if aws is not None:
         for directory in packages.glob("botocore/data/*"):

@@ -124,6 +124,13 @@ def test_the_engine_runs_them_as_they_say(fargate: Compose, project: dict[str, A
         assert found["State"]["Health"]["Status"] == "healthy"
 
 
+def test_the_scheduler_serves_dasks_dashboard(fargate: Compose) -> None:
+    (scheduler,) = fargate.containers("scheduler")
+    code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8787{}').read().decode())"
+    assert "bokeh" in docker("exec", scheduler["Id"], "python", "-c", code.format("/status")).lower()
+    assert docker("exec", scheduler["Id"], "python", "-c", code.format("/static/js/bokeh.min.js"))
+
+
 def test_what_is_not_carried_over_is_refused() -> None:
     graph = run(DEVELOPMENT)
     with pytest.raises(ValueError, match=r"\['privileged'\]"):
