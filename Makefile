@@ -18,13 +18,16 @@ PYTHON ?= $(shell unset PYTHONPATH; for python in python3.13 python3.12 python3.
 
 # The developers' environment has all that the local stack needs: where it is there, `make up` uses it.
 RUNTIME := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.local)
+# So has it what Pulumi needs.
+OPERATOR := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.infra)
 UV := $(CLEAN) $(BIN)/uv --no-progress
 INSTALL_PROJECT := $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo '  Variables: PYTHON (which interpreter), ARGS (for up and bench: make up ARGS=--fresh), TESTS (for test-only)'
+	@echo '  Variables: PYTHON (which interpreter), ARGS (for up, bench, preview and deploy: make up ARGS=--fresh),'
+	@echo '  TESTS (for test-only), STACK (for preview and deploy)'
 
 .PHONY: up
 up: $(RUNTIME) ## the whole stack on this machine, until Ctrl-C; `make up ARGS=--fresh` forgets its data first
@@ -59,6 +62,25 @@ docs: $(VENV)/.dev ## write what documents take from the code: tables of setting
 bench: $(VENV)/.dev ## measure, and write the table to bench/README.md
 	$(BIN)/python -m bench $(ARGS)
 
+# ---- a stack on AWS ----
+
+# A folder, or with a CLI that does not start those, a file.
+POLICY ?= infra/policy
+
+.PHONY: stack
+stack:
+	@test -n '$(STACK)' || { echo 'Which stack? make $(MAKECMDGOALS) STACK=dev' >&2; exit 1; }
+
+.PHONY: preview
+preview: stack $(OPERATOR) ## what a deployment would change: make preview STACK=dev
+	@$(BIN)/python -m infra.preflight '$(STACK)'
+	pulumi preview --stack '$(STACK)' --policy-pack '$(POLICY)' $(ARGS)
+
+.PHONY: deploy
+deploy: stack $(OPERATOR) ## make a stack, or bring it up to date: make deploy STACK=dev
+	@$(BIN)/python -m infra.preflight '$(STACK)'
+	pulumi up --stack '$(STACK)' --policy-pack '$(POLICY)' $(ARGS)
+
 # ---- environment ----
 
 $(BIN)/python:
@@ -69,7 +91,10 @@ $(BIN)/python:
 $(BIN)/uv: | $(BIN)/python
 	$(CLEAN) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
 
-$(VENV)/.dev $(VENV)/.local: $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/uv
+# One at a time: what one has and the other lacks is removed.
+ENVIRONMENTS := $(VENV)/.dev $(VENV)/.local $(VENV)/.infra
+$(ENVIRONMENTS): $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/uv
+	@rm -f $(ENVIRONMENTS)
 	$(UV) pip sync --quiet --require-hashes $<
 	$(INSTALL_PROJECT)
 	@touch $@
@@ -83,7 +108,7 @@ LOCK_local := --extra local --group build
 LOCK_api := --extra api --extra s3
 LOCK_autoscaler := --extra autoscaler
 LOCK_worker := --extra worker --extra s3 --extra dashboard
-LOCK_infra := --group infra
+LOCK_infra := --group infra --group build
 LOCK_dev := --all-extras --group dev
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links
