@@ -8,6 +8,7 @@ from statistics import median
 from bench.simulator.run import Outcome
 from bench.simulator.scale import MACHINES, TASKS
 from bench.simulator.settings import Settings
+from infra import prices as list_prices
 
 Results = Mapping[str, Mapping[str, Sequence[Outcome]]]
 """By trace and side; one outcome a seed, in the order of the seeds."""
@@ -118,7 +119,7 @@ def assumptions(settings: Settings, seeds: Sequence[int]) -> str:
     return (
         f"Medians of the seeds {', '.join(map(str, seeds))}. A machine has {prices.vcpu:g} vCPU, "
         f"{prices.memory:g} GB and {cloud.threads} threads and costs ${prices.on_demand * 3600:.5f} an hour on demand, "
-        f"{prices.spot_share:.0%} of that on Spot (us-east-1, Linux on x86, November 2025); "
+        f"{prices.spot_share:.0%} of that on Spot ({list_prices.REGION}, Linux on x86, {list_prices.DATE}); "
         f"it runs {cloud.start_low:g} to {cloud.start_high:g} s "
         f"after RunTask, is billed from the middle of that and for {cloud.minimum_bill:g} s at least, and has joined "
         f"{cloud.imports:g} s later. Between 0 and {cloud.maximum} machines. "

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from infra import prices
 from services.autoscaler.settings import AutoscalerSettings
+
+_FARGATE = prices.FARGATE["linux/amd64"]
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars for Fargate, Linux on x86, us-east-1, as of November 2025 (https://aws.amazon.com/fargate/pricing/).
+    """Dollars for Fargate, Linux on x86.
 
     Attributes:
         vcpu_hour: on-demand, for one vCPU and hour.
         gb_hour: on-demand, for one GB of memory and hour.
-        spot_share: what Spot costs of that; AWS says "up to 70 % off", and it moves.
+        spot_share: what Spot costs of that.
         vcpu: of a machine.
         memory: of a machine, in GB.
     """
 
-    vcpu_hour: float = 0.04048
-    gb_hour: float = 0.004445
-    spot_share: float = 0.30
+    vcpu_hour: float = _FARGATE.vcpu
+    gb_hour: float = _FARGATE.gb
+    spot_share: float = prices.SPOT_SHARE
     vcpu: float = 2.0
     memory: float = 4.0
 
