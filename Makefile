@@ -54,9 +54,10 @@ format: $(VENV)/.dev ## put the code into its standard form
 	$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(VENV)/.dev ## write what documents take from the code: tables of settings, the picture of a stack
+docs: $(VENV)/.dev ## write what documents take from the code: tables of settings, the picture of a stack, what it costs
 	$(BIN)/python -m tests.settings_tables --write
 	$(BIN)/python -m tests.infra.picture
+	$(BIN)/python -m tests.infra.cost_tables
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure, and write the table to bench/README.md
