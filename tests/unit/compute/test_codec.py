@@ -112,7 +112,7 @@ HEAVY: list[tuple[Any, Callable[[], Any], Any]] = [
     (str, lambda: np.str_("a"), "a"),
     (dt.datetime, lambda: np.datetime64("2020-01-01T00:00:00.5"), "2020-01-01T00:00:00.500000"),
     (Any, lambda: np.datetime64("2020-01-01T00:00:00.123456789"), "2020-01-01T00:00:00.123456789"),
-    (Any, lambda: np.datetime64("NaT"), None),
+    (Any, lambda: np.datetime64("NaT", "s"), None),
     (Any, lambda: np.timedelta64(90, "s"), "PT1M30S"),
     (Any, lambda: np.timedelta64("NaT", "s"), None),
     (Array, lambda: np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
