@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 
 PUNCTUATION = "();|&<>"
@@ -13,9 +14,14 @@ _INLINE = re.compile(r"`([^`\n]+)`")
 _INNER = re.compile(r"\$\(([^()]*)\)")
 
 
+def blocks(document: str) -> list[str]:
+    """Its code blocks."""
+    return [textwrap.dedent(block) for block in _FENCED.findall(document)]
+
+
 def commands(document: str, program: str) -> list[list[str]]:
     """The words of every call of a program, its name left out."""
-    pieces = [*_FENCED.findall(document), *_INLINE.findall(_FENCED.sub("", document))]
+    pieces = [*blocks(document), *_INLINE.findall(_FENCED.sub("", document))]
     found = []
     for piece in pieces:
         for line in piece.replace("\\\n", " ").splitlines():

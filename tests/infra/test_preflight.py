@@ -157,6 +157,47 @@ def test_programs_of_this_machine_are_run_with_all_that_they_say() -> None:
     assert machine.run("sh", "-c", "cat; exit 0") == Ran(0, "")
 
 
+class WithPulumi(ThisMachine):
+    """This machine, of which only Pulumi's CLI is asked in earnest."""
+
+    def run(self, *command: str) -> Ran:
+        return super().run(*command) if command[0] == "pulumi" else Ran(0, BUILDER)
+
+    def has(self, program: str) -> bool:
+        return program == "docker" or super().has(program)
+
+    def identity(self, region: str, profile: str | None) -> str:
+        return "arn:aws:iam::123456789012:user/me"
+
+
+def test_pulumis_own_cli_answers_as_it_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine = WithPulumi()
+    if not machine.has("pulumi"):
+        pytest.skip("no pulumi on PATH: https://www.pulumi.com/docs/install/")
+    root = _root(tmp_path)
+    (root / "Pulumi.yaml").write_text("name: tidegate\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert [each.what.partition(":")[0] for each in _found(root, machine)] == ["a login to the state backend"]
+
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'state'}")
+    assert [each.what for each in _found(root, machine)] == [
+        "the stack dev in the state backend: no stack named 'dev' found"
+    ]
+
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "secret")
+    assert machine.run("pulumi", "stack", "init", "dev", "--non-interactive").code == 0
+    assert _found(root, machine) == []
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    assert [each.what for each in _found(root, machine)] == [
+        "the passphrase that this stack's secrets are encrypted with"
+    ]
+
+
 NOBODY: Sequence[str] = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
 

@@ -126,6 +126,16 @@ def test_commands_that_pulumi_does_not_have_are_found(command: str, wrong: str) 
     assert _wrong(command.split()) == wrong
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the commands are for bash")
+def test_blocks_of_commands_are_sound() -> None:
+    blocks = shell.blocks(PAGES)
+    done = [
+        subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False) for block in blocks
+    ]
+    assert len(blocks) > 10
+    assert [each.stderr for each in done if each.returncode or each.stderr] == []
+
+
 def test_modules_that_are_run_exist() -> None:
     modules = {words[words.index("-m") + 1] for words in shell.commands(PAGES, "python") if "-m" in words}
     assert modules
