@@ -22,6 +22,8 @@ class Place:
         region: of AWS.
         account: id of the account.
         partition: of AWS, such as `aws`.
+        profile: of the AWS configuration that Pulumi's credentials come from, if one is set.
+        role_arn: role that Pulumi assumes, if one is set.
     """
 
     names: Names
@@ -29,6 +31,8 @@ class Place:
     region: str
     account: str
     partition: str
+    profile: str | None = None
+    role_arn: str | None = None
 
 
 class Component(pulumi.ComponentResource):
@@ -38,10 +42,14 @@ class Component(pulumi.ComponentResource):
         part: what it is, which is also its name within the stack and the value of the tag `tidegate:component`.
         place: the stack.
         opts: of Pulumi.
+        component: value of that tag, when it is not the part's name.
     """
 
-    def __init__(self, part: str, place: Place, opts: pulumi.ResourceOptions | None = None) -> None:
-        tagged = pulumi.ResourceOptions(transformations=[_tagging(place.names.tags(part, place.settings.tier))])
+    def __init__(
+        self, part: str, place: Place, opts: pulumi.ResourceOptions | None = None, *, component: str | None = None
+    ) -> None:
+        tags = place.names.tags(component or part, place.settings.tier)
+        tagged = pulumi.ResourceOptions(transformations=[_tagging(tags)])
         super().__init__(
             f"tidegate:components:{type(self).__name__}",
             place.names.logical(part),

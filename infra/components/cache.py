@@ -80,7 +80,8 @@ class Cache(Component):
             auth_token_update_strategy="ROTATE",  # noqa: S106
             transit_encryption_enabled=True,
             at_rest_encryption_enabled=True,
-            auto_minor_version_upgrade=True,
+            # A version that AWS had raised by itself would look too new here, and a lower one replaces the cache.
+            auto_minor_version_upgrade=False,
             snapshot_retention_limit=settings.cache_snapshot_days,
             final_snapshot_identifier=f"{names.prefix}-final" if settings.production else None,
             apply_immediately=not settings.production,

@@ -6,10 +6,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.components.base import Component, Place
-from infra.dynamic.fleet_stop import FleetStop
+from infra.dynamic.fleet_stop import STOP_RATE, FleetStop
 
 DRAIN_S = 300
-"""A worker drains for two minutes at most; ECS takes its time to say so."""
+"""A worker drains for two minutes at most; ECS takes its time to say so. What telling all of them takes is added."""
 
 
 class Cluster(Component):
@@ -57,8 +57,11 @@ class Cluster(Component):
             cluster=cluster.arn,
             fleet_name=names.fleet,
             region=place.region,
-            timeout=DRAIN_S,
-            opts=self.child(),
+            profile=place.profile,
+            role_arn=place.role_arn,
+            timeout=DRAIN_S + settings.workers_max / STOP_RATE,
+            # So that a destroy stops the fleet while its capacity providers are still the cluster's.
+            opts=self.child(providers),
         )
         self.ready: list[pulumi.Resource] = [providers, self.fleet]
         self.register_outputs({"arn": self.arn})

@@ -41,7 +41,7 @@ class Network(Component):
         public_subnet_ids: one subnet per zone, with a route to the internet.
         private_subnet_ids: one per zone, for everything that is not the load balancer.
         groups: security groups.
-        routes: what a task's way to AWS depends on besides its subnet: NAT routes or endpoints.
+        routes: what a task's ways depend on besides its subnet: NAT routes or endpoints, and the groups' rules.
     """
 
     def __init__(self, place: Place, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -52,9 +52,12 @@ class Network(Component):
         self.private_subnet_ids = self._vpc.private_subnet_ids if self._nat else self._vpc.isolated_subnet_ids
         names = ("balancer", "api", "scheduler", "worker", "autoscaler", "cache")
         self.groups = Groups(**{name: self._group(name) for name in names})
+        self._rules: list[pulumi.Resource] = []
         self._rules_of_services()
         self._rules_of_users()
-        self.routes: list[pulumi.Resource] = [self._vpc, *self._ways_to_aws()]
+        ways = self._ways_to_aws()
+        # With the rules: what runs must be able to talk, also while a destroy lets it drain.
+        self.routes: list[pulumi.Resource] = [self._vpc, *ways, *self._rules]
         self.register_outputs({"vpc_id": self.vpc_id})
 
     @property
@@ -108,19 +111,19 @@ class Network(Component):
 
     def _rules_of_services(self) -> None:
         groups = self.groups
-        allow(self, "balancer-api", groups.balancer, groups.api, ports.API)
+        self._rules += allow(self, "balancer-api", groups.balancer, groups.api, ports.API)
         for name, group in (("api", groups.api), ("worker", groups.worker), ("autoscaler", groups.autoscaler)):
-            allow(self, f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
-            allow(self, f"{name}-cache", group, groups.cache, ports.CACHE)
+            self._rules += allow(self, f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
+            self._rules += allow(self, f"{name}-cache", group, groups.cache, ports.CACHE)
         # Dask's workers fetch data from each other; its scheduler calls them for broadcast, gather and profiles.
-        allow(self, "worker-worker", groups.worker, groups.worker, *ports.WORKERS)
-        allow(self, "scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
+        self._rules += allow(self, "worker-worker", groups.worker, groups.worker, *ports.WORKERS)
+        self._rules += allow(self, "scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
 
     def _rules_of_users(self) -> None:
         settings, groups = self.place.settings, self.groups
         for port in (ports.HTTP, ports.HTTPS) if settings.domain else (ports.HTTP,):
             for number, network in enumerate(settings.ingress_cidrs):
-                aws.vpc.SecurityGroupIngressRule(
+                ingress = aws.vpc.SecurityGroupIngressRule(
                     self.place.names.logical(f"users-balancer-{port}-{number}"),
                     security_group_id=groups.balancer.id,
                     cidr_ipv4=str(network),
@@ -130,8 +133,9 @@ class Network(Component):
                     description="users of the API",
                     opts=self.child(),
                 )
+                self._rules.append(ingress)
         for number, network in enumerate(settings.worker_egress_cidrs):
-            aws.vpc.SecurityGroupEgressRule(
+            rule = aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"worker-out-{number}"),
                 security_group_id=groups.worker.id,
                 cidr_ipv4=str(network),
@@ -139,6 +143,7 @@ class Network(Component):
                 description="workerEgressCidrs",
                 opts=self.child(),
             )
+            self._rules.append(rule)
 
     # The way to AWS's own services.
 
@@ -146,7 +151,7 @@ class Network(Component):
         s3 = aws.ec2.get_prefix_list_output(name=self._service("s3"), opts=pulumi.InvokeOutputOptions(parent=self))
         tasks = {name: getattr(self.groups, name) for name in ("api", "scheduler", "worker", "autoscaler")}
         for name, group in tasks.items():
-            aws.vpc.SecurityGroupEgressRule(
+            rule = aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"{name}-s3"),
                 security_group_id=group.id,
                 prefix_list_id=s3.id,
@@ -156,10 +161,11 @@ class Network(Component):
                 description="S3, which also holds the layers of images",
                 opts=self.child(),
             )
+            self._rules.append(rule)
         if not self._nat:
             return self._endpoints(tasks)
         for name, group in tasks.items():
-            aws.vpc.SecurityGroupEgressRule(
+            rule = aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"{name}-https"),
                 security_group_id=group.id,
                 cidr_ipv4=ANYWHERE,
@@ -169,12 +175,13 @@ class Network(Component):
                 description="AWS through NAT",
                 opts=self.child(),
             )
+            self._rules.append(rule)
         return []
 
     def _endpoints(self, tasks: dict[str, aws.ec2.SecurityGroup]) -> list[pulumi.Resource]:
         group = self._group("endpoints")
         for name, source in tasks.items():
-            allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
+            self._rules += allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
         services = [*_ENDPOINTS, *(["servicequotas"] if self.place.settings.service_quotas_endpoint else [])]
         return [
             aws.ec2.VpcEndpoint(
@@ -198,14 +205,15 @@ def allow(
     target: aws.ec2.SecurityGroup,
     first: int,
     last: int | None = None,
-) -> None:
-    """Let one security group reach another at a range of TCP ports; the rules are the component's."""
+) -> list[pulumi.Resource]:
+    """Let one security group reach another at a range of TCP ports; the rules, which are the component's."""
+    rules: list[pulumi.Resource] = []
     for kind, own, other in (
         (aws.vpc.SecurityGroupEgressRule, source, target),
         (aws.vpc.SecurityGroupIngressRule, target, source),
     ):
         way = "out" if kind is aws.vpc.SecurityGroupEgressRule else "in"
-        kind(
+        rule = kind(
             component.place.names.logical(f"{name}-{way}"),
             security_group_id=own.id,
             referenced_security_group_id=other.id,
@@ -215,3 +223,5 @@ def allow(
             description=name,
             opts=component.child(),
         )
+        rules.append(rule)
+    return rules

@@ -76,6 +76,8 @@ class Scheduler(Component):
             task_definition=self.task.arn,
             container=self.task.container,
             region=wiring.place.region,
+            profile=wiring.place.profile,
+            role_arn=wiring.place.role_arn,
             scheme=wiring.scheme,
             port=ports.SCHEDULER,
             timeout=settings.scheduler_timeout,

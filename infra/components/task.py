@@ -78,7 +78,6 @@ class TaskArgs:
         exec_shell: whether operators may open a shell in it (ECS Exec).
         storage: GiB of its disk; None for Fargate's 20.
         files: shared file system to mount.
-        keep_revisions: whether old revisions stay registered.
     """
 
     image: pulumi.Input[str]
@@ -94,7 +93,6 @@ class TaskArgs:
     exec_shell: bool = False
     storage: int | None = None
     files: Files | None = None
-    keep_revisions: bool = False
 
 
 class Task(Component):
@@ -109,7 +107,7 @@ class Task(Component):
     """
 
     def __init__(self, service: str, place: Place, args: TaskArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(f"{service}-task", place, opts)
+        super().__init__(f"{service}-task", place, opts, component=service)
         self.container = service
         self._service = service
         self._args = args
@@ -191,7 +189,8 @@ class Task(Component):
             task_role_arn=role.arn,
             volumes=self._volumes(),
             container_definitions=pulumi.Output.json_dumps([self._container(logs)]),
-            skip_destroy=args.keep_revisions,
+            # Old revisions stay: ECS rolls a failed deployment back to one, and workers run on theirs until they leave.
+            skip_destroy=True,
             opts=self.child(),
         )
 

@@ -61,7 +61,6 @@ class Worker(Component):
                 allowed=results.arn.apply(partial(policies.write_results)),
                 storage=settings.worker_storage,
                 files=None if files is None else files.mount,
-                keep_revisions=True,
             ),
             opts=self.child(),
         )

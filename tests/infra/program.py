@@ -51,12 +51,19 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def run(settings: Mapping[str, str], *, stack: str = "dev", project: str = "tidegate", preview: bool = False) -> Graph:
-    """Run the program with these settings."""
+def run(
+    settings: Mapping[str, str],
+    *,
+    stack: str = "dev",
+    project: str = "tidegate",
+    preview: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> Graph:
+    """Run the program with these settings, and more that are not its own."""
     keys = {f"tidegate:{key}": value for key, value in settings.items()}
     return record(
         lambda: main(find_place()),
-        config={**REGION, **keys},
+        config={**REGION, **keys, **(more or {})},
         stack=stack,
         project=project,
         preview=preview,

@@ -22,6 +22,7 @@ from infra.settings import ConfigError, read
 from services.api.emitted import EMITTED as API_METRICS
 from services.api.settings import ApiSettings
 from services.autoscaler.emitted import EMITTED as AUTOSCALER_METRICS
+from services.autoscaler.fleet.ecs_task import COMPONENT, COMPONENT_TAG
 from services.autoscaler.settings import AutoscalerSettings
 from services.compute.settings import ComputeSettings, LogSettings, MetricsSettings, RedisSettings, SchedulerSettings
 from services.worker.settings import SchedulerProcessSettings, WorkerSettings
@@ -307,6 +308,54 @@ def test_the_scheduler_is_never_there_twice() -> None:
     assert inputs["deploymentMinimumHealthyPercent"] == 0
     assert inputs["deploymentMaximumPercent"] == 100
     assert inputs["waitForSteadyState"] is False
+
+
+def test_a_destroy_stops_the_fleet_while_all_that_it_needs_is_there() -> None:
+    graph = graph_of("development")
+    (fleet,) = graph.of("FleetStop")
+    (providers,) = graph.of("aws:ecs/clusterCapacityProviders:ClusterCapacityProviders")
+    assert graph.before(providers, fleet)
+    assert fleet.inputs["timeout"] > 300
+    service = graph.one("aws:ecs/service:Service", "tidegate-dev-autoscaler")
+    assert graph.before(fleet, service)
+    assert fleet.inputs["fleet_name"] == variables(graph, "autoscaler")["FLEET_NAME"]
+    assert fleet.inputs["cluster"] == variables(graph, "autoscaler")["ECS_CLUSTER"]
+
+
+def test_services_start_when_they_may_talk() -> None:
+    graph = graph_of("no NAT")
+    rules = [each for kind in ("Ingress", "Egress") for each in graph.of(f"SecurityGroup{kind}Rule")]
+    assert len(rules) > 20
+    for service in graph.of("aws:ecs/service:Service"):
+        assert all(graph.before(rule, service) for rule in rules)
+
+
+def test_workers_bear_one_tag_of_their_component() -> None:
+    tags = task_definition(graph_of("development"), "worker").inputs["tags"]
+    assert tags[COMPONENT_TAG] == COMPONENT, "ECS gives a task its definition's tags too, and the autoscaler's own"
+
+
+def test_old_revisions_stay_so_that_a_rollback_finds_them() -> None:
+    for definition in graph_of("development").of("aws:ecs/taskDefinition:TaskDefinition"):
+        assert definition.inputs["skipDestroy"] is True
+
+
+def test_the_caches_version_changes_by_the_program_alone() -> None:
+    assert graph_of("development").one("ReplicationGroup").inputs["autoMinorVersionUpgrade"] is False
+
+
+def test_dynamic_resources_have_pulumis_own_credentials() -> None:
+    role = "arn:aws:iam::123456789012:role/deploy"
+    graph = run({}, more={"aws:profile": "prod", "aws:assumeRoles": json.dumps([{"roleArn": role}])})
+    for kind in ("FleetStop", "SchedulerAddress"):
+        (found,) = graph.of(kind)
+        assert (found.inputs["profile"], found.inputs["role_arn"]) == ("prod", role)
+
+
+def test_credentials_that_cannot_be_handed_on_are_refused() -> None:
+    roles = json.dumps([{"roleArn": "arn:aws:iam::123456789012:role/deploy", "externalId": "x"}])
+    with pytest.raises(SystemExit):
+        run({}, more={"aws:assumeRoles": roles})
 
 
 def test_images_are_built_for_the_platform_and_tagged_by_content() -> None:
