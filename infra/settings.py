@@ -12,17 +12,26 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import fargate
+from infra import fargate, ports
 
 NAMESPACE = "tidegate"
 """Of the keys: `pulumi config set tidegate:workersMax 50`."""
-SPARE_ADDRESSES = 20
-"""Addresses in private subnets beyond workers and API: scheduler, autoscaler, cache, endpoints, load balancer."""
+SPARE_ADDRESSES = 10
+"""Addresses in private subnets beyond what is counted: a scheduler and an autoscaler and their successors, and some."""
+BALANCER_ADDRESSES = 8
+"""Of a load balancer, in each of its subnets: https://docs.aws.amazon.com/elasticloadbalancing/latest/application."""
+ENDPOINTS = 7
+"""Interface endpoints at most, which have an address in each zone."""
+NETWORKS_MAX = 25
+"""Of a list: each is a rule, with HTTPS two, and a security group has 60."""
 RESERVED_ADDRESSES = 5
 """Of each subnet, AWS keeps so many."""
+
+
+_NAME_MAX, _LABEL_MAX = 64, 63
 
 
 class ConfigError(Exception):
@@ -36,18 +45,31 @@ def _listed(value: object) -> object:
     return value
 
 
-Networks = Annotated[tuple[IPv4Network, ...], BeforeValidator(_listed)]
+def _distinct(networks: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    """AWS refuses the second of two equal rules, in the middle of an `up`."""
+    if len(set(networks)) < len(networks):
+        raise ValueError("a network is there twice: name each once")
+    if len(networks) > NETWORKS_MAX:
+        raise ValueError(f"{len(networks)} networks: a security group has room for {NETWORKS_MAX}, so sum them up")
+    return networks
+
+
+Networks = Annotated[tuple[IPv4Network, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
+Image = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][A-Za-z0-9._/-]*(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$"),
+]
 
 
 class NetworkSettings(BaseModel):
     """The network, and who may reach what."""
 
-    vpc_cidr: IPv4Network = Field(IPv4Network("10.0.0.0/16"), description="Addresses of the VPC, /16 to /24.")
+    vpc_cidr: IPv4Network = Field(IPv4Network("10.0.0.0/16"), description="Addresses of the VPC, /16 to /23.")
     availability_zones: int = Field(2, ge=2, le=6, description="Availability zones; a load balancer needs two.")
     zone_mask: int = Field(
         19,
         ge=17,
-        le=26,
+        le=24,
         description="Prefix length of each zone's part of the VPC: fixed, so that a zone can be added.",
     )
     nat: Literal["none", "single", "per-zone"] | None = Field(
@@ -71,16 +93,18 @@ class ImageSettings(BaseModel):
     """The images."""
 
     platform: Literal["linux/amd64", "linux/arm64"] = Field("linux/amd64", description="What tasks run on.")
-    api_image: str | None = Field(None, min_length=1, description="Image of the API, instead of a build.")
-    autoscaler_image: str | None = Field(None, min_length=1, description="Image of the autoscaler.")
-    worker_image: str | None = Field(None, min_length=1, description="Image of workers and scheduler.")
+    api_image: Image | None = Field(None, description="Image of the API, instead of a build.")
+    autoscaler_image: Image | None = Field(None, description="Image of the autoscaler.")
+    worker_image: Image | None = Field(None, description="Image of workers and scheduler.")
     computations: str | None = Field(
         None,
-        min_length=1,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,_=<>!~@:/+\[\]-]*$",
         description="An author's package, as pip names it, for the images of API and workers.",
     )
     compute_modules: str = Field(
-        "services.compute.tasks", min_length=1, description="Packages or modules with computations, comma-separated."
+        "services.compute.tasks",
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*( *, *[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)*$",
+        description="Packages or modules with computations, comma-separated.",
     )
 
 
@@ -95,14 +119,19 @@ class FleetSettings(BaseModel):
     worker_cpu: int = Field(2048, description="CPU units of each worker.")
     worker_memory: int = Field(8192, description="MiB of each worker.")
     worker_storage: int | None = Field(None, ge=21, le=200, description="GiB of each worker's disk. Unset: 20.")
-    worker_processes: int = Field(1, ge=1, description="Worker processes of each worker: pure Python wants several.")
+    worker_processes: int = Field(
+        1,
+        ge=1,
+        le=1 + ports.WORKERS[1] - ports.WORKERS[0],
+        description="Worker processes of each worker: pure Python wants several.",
+    )
     worker_threads: int = Field(2, ge=1, description="Threads of each process: NumPy wants several.")
     workers_min: int = Field(0, ge=0, description="Workers kept also without work.")
     workers_max: int = Field(20, ge=1, le=10_000, description="Workers at most.")
     use_spot: bool = Field(True, description="Whether workers run on Fargate Spot.")
     on_demand_base: int = Field(0, ge=0, description="Workers that run on demand; those beyond run on Spot.")
     target_duration: float = Field(
-        25.0, gt=0, description="Seconds in which the fleet should be able to do all work at hand."
+        25.0, gt=0, le=3600, description="Seconds in which the fleet should be able to do all work at hand."
     )
     observe_only: bool = Field(False, description="The autoscaler decides and reports, and starts and stops nothing.")
     dask_tls: bool = Field(False, description="TLS between scheduler, workers, API and autoscaler.")
@@ -134,7 +163,8 @@ class DataSettings(BaseModel):
     cache_engine: Literal["valkey", "redis"] = Field("valkey", description="`redis` is Redis OSS 7.")
     cache_node_type: str | None = Field(
         None,
-        pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$",
+        # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/CacheNodes.SupportedTypes.html, without data tiering.
+        pattern=r"^cache\.(t[123]|t4g|m[4567]|m[67]g|r[45]|r[67]g|c7gn)\.(micro|small|medium|large|\d{0,2}xlarge)$",
         description="Node type. Unset: `cache.t4g.small`, in production `cache.r7g.large`.",
     )
     cache_replicas: int | None = Field(None, ge=0, le=5, description="Replicas. Unset: 0, in production 1.")
@@ -211,8 +241,8 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
 
     def _network_problems(self) -> list[str]:
         prefix, problems = self.vpc_cidr.prefixlen, []
-        if not 16 <= prefix <= 24:
-            problems.append(f"vpcCidr: {self.vpc_cidr} is a /{prefix}: AWS takes /16 to /28, and this stack up to /24")
+        if not 16 <= prefix <= 23:
+            problems.append(f"vpcCidr: {self.vpc_cidr} is a /{prefix}: AWS takes /16 to /28, and this stack up to /23")
         zones = 2 ** (self.zone_mask - prefix) if self.zone_mask >= prefix else 0
         if zones < self.availability_zones:
             problems.append(
@@ -220,7 +250,9 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
                 f"{self.availability_zones}: raise zoneMask, or take a larger vpcCidr"
             )
         room = self.availability_zones * (2 ** (32 - self.private_mask) - RESERVED_ADDRESSES)
-        needed = self.workers_max + self.api_max * 2 + SPARE_ADDRESSES
+        per_zone = (ENDPOINTS if self.nat == "none" else 0) + (BALANCER_ADDRESSES if self.internal else 0)
+        nodes = 1 + (self.cache_replicas or 0)
+        needed = self.workers_max + self.api_max * 2 + nodes + self.availability_zones * per_zone + SPARE_ADDRESSES
         if room < needed:
             problems.append(
                 f"zoneMask: private subnets of /{self.private_mask} have {room} addresses, and workersMax "
@@ -251,6 +283,18 @@ class StackSettings(NetworkSettings, ImageSettings, FleetSettings, ApiSettings, 
             problems.append("apiImage, autoscalerImage, workerImage: give all three images, or none to have them built")
         if any(images) and self.computations:
             problems.append("computations: given images are not built: put the package into them, and unset it")
+        if not self.ingress_cidrs:
+            problems.append("ingressCidrs: nobody could reach the API: name networks (with `internal`, those inside)")
+        if self.production and (self.api_min or 0) < 2:
+            problems.append(f"apiMin: {self.api_min} is too few for production, where one may fail: take 2 or more")
+        if self.production and not (self.cache_replicas and self.cache_snapshot_days):
+            problems.append(
+                "cacheReplicas, cacheSnapshotDays: production keeps a replica and snapshots: 1 or more of each"
+            )
+        if self.domain and (len(self.domain) > _NAME_MAX or max(map(len, self.domain.split("."))) > _LABEL_MAX):
+            problems.append(
+                f"domain: certificates take {_NAME_MAX} characters, {_LABEL_MAX} between two dots: shorten it"
+            )
         if self.log_days not in _LOG_DAYS:
             days = ", ".join(map(str, _LOG_DAYS))
             problems.append(f"logDays: {self.log_days} is none of what CloudWatch takes: {days}")
