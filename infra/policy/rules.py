@@ -5,82 +5,50 @@
 
 from __future__ import annotations
 
-import json
+import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_network
 from typing import Any, Final
 
-from infra.policies import WITHOUT_RESOURCE
+from infra.policy.iam import pass_role_is_scoped, permissions_are_narrow
+from infra.policy.seen import TIER_TAG, Seen, containers, statements, strings
 
-WORLD: Final = frozenset({"0.0.0.0/0", "::/0"})
-TIER_TAG: Final = "tidegate:tier"
+__all__ = ["RULES", "STACK_RULES", "Rule", "Seen", "StackRule", "taggable", "violations"]
+
+NARROWEST_WORLD: Final = {4: 8, 6: 32}
+"""By IP version, the shortest prefix of a network that is somebody's: a larger one is a good part of the world."""
 REQUIRED_TAGS: Final = ("tidegate:project", "tidegate:stack", "tidegate:component", TIER_TAG)
-
-TAGGED: Final = frozenset(
-    {
-        "aws:acm/certificate:Certificate",
-        "aws:appautoscaling/target:Target",
-        "aws:cloudwatch/logGroup:LogGroup",
-        "aws:cloudwatch/metricAlarm:MetricAlarm",
-        "aws:ec2/securityGroup:SecurityGroup",
-        "aws:ec2/vpcEndpoint:VpcEndpoint",
-        "aws:ecr/repository:Repository",
-        "aws:ecs/cluster:Cluster",
-        "aws:ecs/service:Service",
-        "aws:ecs/taskDefinition:TaskDefinition",
-        "aws:efs/accessPoint:AccessPoint",
-        "aws:efs/fileSystem:FileSystem",
-        "aws:elasticache/parameterGroup:ParameterGroup",
-        "aws:elasticache/replicationGroup:ReplicationGroup",
-        "aws:elasticache/subnetGroup:SubnetGroup",
-        "aws:iam/role:Role",
-        "aws:lb/listener:Listener",
-        "aws:lb/loadBalancer:LoadBalancer",
-        "aws:lb/targetGroup:TargetGroup",
-        "aws:s3/bucket:Bucket",
-        "aws:secretsmanager/secret:Secret",
-        "aws:servicediscovery/privateDnsNamespace:PrivateDnsNamespace",
-        "aws:servicediscovery/service:Service",
-        "aws:sns/topic:Topic",
-        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
-        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
-        "awsx:ec2:Vpc",
-    }
-)
-"""Types that can have tags, of those that this program uses."""
 
 MAY_HOLD_SECRETS: Final = frozenset({"secretString", "authToken", "privateKeyPem", "caPrivateKeyPem", "result"})
 """Inputs that are there for secrets; Pulumi encrypts them in its state."""
 
-_SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|ADMIN_KEY|PRIVATE_KEY|TLS_KEY|CREDENTIAL", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+_SECRET_NAME = re.compile(
+    r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:PASS|PASSWD|PWD|KEY)(?:_|$)|APIKEY", re.IGNORECASE
+)
+_SECRET_VALUE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|://[^/\s:@\"]*:[^/\s@\"]+@"  # a URL with a password
+    r"|--(?:password|passwd|token|secret|requirepass)[= ]\S",
+    re.IGNORECASE,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A resource as a rule sees it.
-
-    Attributes:
-        urn: by which others depend on it.
-        type: token.
-        name: logical name.
-        inputs: by their names in the schema, without those that are not known yet.
-        protect: whether Pulumi refuses to delete it.
-        depends: URNs of the resources that each input depends on.
-    """
-
-    urn: str
-    type: str
-    name: str
-    inputs: Mapping[str, Any]
-    protect: bool = False
-    depends: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    @property
-    def production(self) -> bool:
-        """Whether its stack is one that others depend on."""
-        return (self.inputs.get("tags") or {}).get(TIER_TAG) == "production"
+ENCRYPTED: Final[Mapping[str, Sequence[str]]] = {
+    "aws:elasticache/replicationGroup:ReplicationGroup": ("atRestEncryptionEnabled", "transitEncryptionEnabled"),
+    "aws:efs/fileSystem:FileSystem": ("encrypted",),
+    "aws:ebs/volume:Volume": ("encrypted",),
+    "aws:rds/instance:Instance": ("storageEncrypted",),
+    "aws:rds/cluster:Cluster": ("storageEncrypted",),
+    "aws:docdb/cluster:Cluster": ("storageEncrypted",),
+    "aws:neptune/cluster:Cluster": ("storageEncrypted",),
+    "aws:redshift/cluster:Cluster": ("encrypted",),
+}
+"""By type, the inputs that must be true."""
+BUCKETS: Final = frozenset({"aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2"})
+BLOCKS: Final = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 
 
 Rule = Callable[[Seen], Iterator[str]]
@@ -106,129 +74,107 @@ def only_the_balancer_faces_the_world(resources: Sequence[Seen]) -> Iterator[tup
 
 
 def _open_to_the_world(each: Seen) -> bool:
+    """Whether an ingress rule names the world, or a list of networks that can hold anything."""
     inputs = each.inputs
     if each.type == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
-        return bool({inputs.get("cidrIpv4"), inputs.get("cidrIpv6")} & WORLD)
+        return bool(inputs.get("prefixListId")) or _is_world([inputs.get("cidrIpv4"), inputs.get("cidrIpv6")])
     if each.type == "aws:ec2/securityGroupRule:SecurityGroupRule" and inputs.get("type") == "ingress":
-        return bool({*(inputs.get("cidrBlocks") or ()), *(inputs.get("ipv6CidrBlocks") or ())} & WORLD)
+        return bool(inputs.get("prefixListIds")) or _is_world(_networks(inputs))
     if each.type == "aws:ec2/securityGroup:SecurityGroup":
         rules = inputs.get("ingress") or ()
-        return any({*(r.get("cidrBlocks") or ()), *(r.get("ipv6CidrBlocks") or ())} & WORLD for r in rules)
+        return any(rule.get("prefixListIds") or _is_world(_networks(rule)) for rule in rules)
     return False
 
 
+def _networks(rule: Mapping[str, Any]) -> Sequence[str | None]:
+    return [*(rule.get("cidrBlocks") or ()), *(rule.get("ipv6CidrBlocks") or ())]
+
+
+def _is_world(networks: Sequence[str | None]) -> bool:
+    known = [ip_network(network, strict=False) for network in networks if network]
+    return any(network.prefixlen < NARROWEST_WORLD[network.version] for network in known)
+
+
 def buckets_are_encrypted_and_private(resources: Sequence[Seen]) -> Iterator[tuple[Seen, str]]:
-    """Each bucket has an encryption, a public access block and a policy that refuses plain HTTP."""
-    wanted = {
-        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "default encryption",
-        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "public access block",
-        "aws:s3/bucketPolicy:BucketPolicy": "policy that refuses plain HTTP",
-    }
+    """Each bucket has an encryption, a public access block and a policy that lets nobody else in."""
     for bucket in resources:
-        if bucket.type != "aws:s3/bucket:Bucket":
-            continue
-        having = {each.type for each in resources if bucket.urn in each.depends.get("bucket", frozenset())}
-        for kind, what in wanted.items():
-            if kind not in having:
-                yield bucket, f"has no {what}"
+        if bucket.type in BUCKETS:
+            own = [each for each in resources if bucket.urn in each.depends.get("bucket", frozenset())]
+            yield from ((bucket, problem) for problem in _bucket_problems(own))
+
+
+def _bucket_problems(own: Sequence[Seen]) -> Iterator[str]:
+    """What is wrong with a bucket that has these settings."""
+    by_kind = {each.type.rpartition(":")[2]: each.inputs for each in own}
+    encryption = by_kind.get("BucketServerSideEncryptionConfiguration", {})
+    if not encryption.get("rules"):
+        yield "has no default encryption"
+    block = by_kind.get("BucketPublicAccessBlock", {})
+    missing = [key for key in BLOCKS if block.get(key) is not True]
+    if missing:
+        yield f"has no public access block that sets {', '.join(missing)}"
+    policy = by_kind.get("BucketPolicy")
+    if policy is None:
+        yield "has no policy that refuses plain HTTP"
+    elif any(
+        each.get("Effect") == "Allow" and "*" in str(each.get("Principal")) for each in statements(policy.get("policy"))
+    ):
+        yield "has a policy that lets anybody in"
 
 
 def storage_is_encrypted(seen: Seen) -> Iterator[str]:
-    """Caches, file systems and image repositories are encrypted, caches in transit too."""
-    inputs = seen.inputs
-    if seen.type == "aws:elasticache/replicationGroup:ReplicationGroup":
-        for key in ("atRestEncryptionEnabled", "transitEncryptionEnabled"):
-            if inputs.get(key) is not True:
-                yield f"{key} is not true"
-    elif seen.type == "aws:efs/fileSystem:FileSystem" and inputs.get("encrypted") is not True:
-        yield "encrypted is not true"
-    elif seen.type == "aws:ecr/repository:Repository" and not inputs.get("encryptionConfigurations"):
+    """Whatever keeps data is encrypted, caches in transit too."""
+    for key in ENCRYPTED.get(seen.type, ()):
+        if seen.inputs.get(key) is not True:
+            yield f"{key} is not true"
+    if seen.type == "aws:ecr/repository:Repository" and not seen.inputs.get("encryptionConfigurations"):
         yield "has no encryptionConfigurations"
-
-
-def permissions_are_narrow(seen: Seen) -> Iterator[str]:
-    """No wildcard in what is allowed; actions that know no resources have a reason in `infra/policies.py`."""
-    for statement in _allowing(seen):
-        actions, resources = _listed(statement.get("Action")), _listed(statement.get("Resource"))
-        for action in actions:
-            if "*" in action:
-                yield f"allows {action}: name each action"
-            elif "*" in resources and action not in WITHOUT_RESOURCE:
-                yield f"allows {action} on *: name resources, or give a reason in infra/policies.py"
-        if "NotAction" in statement or "NotResource" in statement:
-            yield "allows all but something: name what is allowed"
-
-
-def pass_role_is_scoped(seen: Seen) -> Iterator[str]:
-    """Whoever may pass roles may pass named ones, to one service."""
-    for statement in _allowing(seen):
-        if "iam:PassRole" not in _listed(statement.get("Action")):
-            continue
-        if any("*" in resource for resource in _listed(statement.get("Resource"))):
-            yield "may pass any role: name the roles"
-        conditions = statement.get("Condition") or {}
-        if not any("iam:PassedToService" in keys for keys in conditions.values()):
-            yield "may pass roles to any service: add the condition iam:PassedToService"
-
-
-def _allowing(seen: Seen) -> Iterator[Mapping[str, Any]]:
-    """Statements of what a role may do."""
-    if seen.type in ("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"):
-        policy = seen.inputs.get("policy")
-        document = json.loads(policy) if isinstance(policy, str) else policy or {}
-        yield from (each for each in _statements(document) if each.get("Effect") == "Allow")
-
-
-def _statements(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    found = document.get("Statement") or []
-    return [found] if isinstance(found, Mapping) else found
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
+    if seen.type == "aws:elasticache/cluster:Cluster":
+        yield "a cache without a replication group is not encrypted at rest: make a ReplicationGroup"
 
 
 def secrets_are_references(seen: Seen) -> Iterator[str]:
     """No secret in what Pulumi keeps in the clear: variables of containers, or keys anywhere."""
-    for path, text in _strings(seen.inputs):
+    for path, text in strings(seen.inputs):
         if path[0] not in MAY_HOLD_SECRETS and _SECRET_VALUE.search(text):
             yield f"{'.'.join(path)} holds a key: keep it in Secrets Manager"
-    for container in _containers(seen):
+    plain = seen.type == "aws:ssm/parameter:Parameter" and seen.inputs.get("type") != "SecureString"
+    if plain and _SECRET_NAME.search(str(seen.inputs.get("name") or seen.name)):
+        yield "is a secret by its name, and no SecureString"
+    for container in containers(seen):
         for variable in container.get("environment") or ():
             if _SECRET_NAME.search(str(variable.get("name"))):
                 yield f"the variable {variable['name']} is in the clear: give it by the container's `secrets`"
-
-
-def _strings(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(value, str):
-        yield path or ("",), value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _strings(inner, (*path, str(key)))
-    elif isinstance(value, Sequence):
-        for number, inner in enumerate(value):
-            yield from _strings(inner, (*path, str(number)))
-
-
-def _containers(seen: Seen) -> Sequence[Mapping[str, Any]]:
-    definitions = seen.inputs.get("containerDefinitions")
-    if seen.type != "aws:ecs/taskDefinition:TaskDefinition" or not isinstance(definitions, str):
-        return []
-    found: list[Mapping[str, Any]] = json.loads(definitions)
-    return found
 
 
 def logs_are_kept_for_a_time(seen: Seen) -> Iterator[str]:
     """Each log group has a retention."""
     if seen.type == "aws:cloudwatch/logGroup:LogGroup" and not seen.inputs.get("retentionInDays"):
         yield "has no retentionInDays: its logs would be kept, and paid for, for ever"
+    for container in containers(seen):
+        if ((container.get("logConfiguration") or {}).get("options") or {}).get("awslogs-create-group"):
+            yield "awslogs-create-group makes a log group without retention: make it here"
 
 
 def everything_is_tagged(seen: Seen) -> Iterator[str]:
     """Whatever can have tags says to whom it belongs."""
     missing = [tag for tag in REQUIRED_TAGS if not (seen.inputs.get("tags") or {}).get(tag)]
-    if seen.type in TAGGED and missing:
+    # What awsx makes has the tags that awsx gives it.
+    if missing and "$awsx:" not in seen.urn.rpartition("$")[0] + "$" and taggable(seen.type):
         yield f"has no {', '.join(missing)}: make it a child of its component"
+
+
+@cache
+def taggable(token: str) -> bool:
+    """Whether resources of a type have tags, by the arguments of its class."""
+    package, _, rest = token.partition(":")
+    module, _, name = rest.rpartition(":")
+    if package not in ("aws", "awsx"):
+        return False
+    wheel = importlib.import_module(f"pulumi_{package}")
+    kind = getattr(getattr(wheel, module.partition("/")[0], None), name, None)
+    constructor = getattr(kind, "_internal_init", None)
+    return constructor is not None and "tags" in inspect.signature(constructor).parameters
 
 
 def tasks_have_no_public_address(seen: Seen) -> Iterator[str]:
@@ -237,7 +183,7 @@ def tasks_have_no_public_address(seen: Seen) -> Iterator[str]:
         network = seen.inputs.get("networkConfiguration") or {}
         if network.get("assignPublicIp"):
             yield "assignPublicIp is true"
-    for container in _containers(seen):
+    for container in containers(seen):
         variables = {each.get("name"): each.get("value") for each in container.get("environment") or ()}
         if str(variables.get("WORKER_PUBLIC_IP", "")).lower() in ("true", "1", "yes"):
             yield "WORKER_PUBLIC_IP gives workers public addresses"
@@ -253,7 +199,10 @@ def data_outlives_a_mistake(seen: Seen) -> Iterator[str]:
             yield "has no finalSnapshotIdentifier"
         if not inputs.get("snapshotRetentionLimit"):
             yield "has no snapshotRetentionLimit"
-    elif seen.type in ("aws:s3/bucket:Bucket", "aws:ecr/repository:Repository"):
+    elif seen.type in ("aws:rds/instance:Instance", "aws:rds/cluster:Cluster"):
+        if inputs.get("skipFinalSnapshot"):
+            yield "skipFinalSnapshot is true"
+    elif seen.type in (*BUCKETS, "aws:ecr/repository:Repository"):
         if inputs.get("forceDestroy") or inputs.get("forceDelete"):
             yield "is deleted with all that it holds"
     elif seen.type == "aws:efs/fileSystem:FileSystem" and not seen.protect:
