@@ -32,6 +32,7 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
     "development": DEVELOPMENT,
     "production": PRODUCTION,
     "no NAT": {"nat": "none"},
+    "with a domain": {"domain": "compute.example.com", "hostedZone": "Z0123456789ABC"},
     "no NAT, no quotas endpoint, everything on": {
         **PRODUCTION, "nat": "none", "serviceQuotasEndpoint": "false", "sharedFiles": "true",
     },
