@@ -158,7 +158,7 @@ def logs_are_kept_for_a_time(seen: Seen) -> Iterator[str]:
 
 def everything_is_tagged(seen: Seen) -> Iterator[str]:
     """Whatever can have tags says to whom it belongs."""
-    missing = [tag for tag in REQUIRED_TAGS if not (seen.inputs.get("tags") or {}).get(tag)]
+    missing = [tag for tag in REQUIRED_TAGS if not seen.tags.get(tag)]
     # What awsx makes has the tags that awsx gives it.
     if missing and "$awsx:" not in seen.urn.rpartition("$")[0] + "$" and taggable(seen.type):
         yield f"has no {', '.join(missing)}: make it a child of its component"
@@ -169,9 +169,9 @@ def taggable(token: str) -> bool:
     """Whether resources of a type have tags, by the arguments of its class."""
     package, _, rest = token.partition(":")
     module, _, name = rest.rpartition(":")
-    if package not in ("aws", "awsx"):
+    if package != "aws":  # an image's tags are something else, and of awsx's components the engine shows no inputs
         return False
-    wheel = importlib.import_module(f"pulumi_{package}")
+    wheel = importlib.import_module("pulumi_aws")
     kind = getattr(getattr(wheel, module.partition("/")[0], None), name, None)
     constructor = getattr(kind, "_internal_init", None)
     return constructor is not None and "tags" in inspect.signature(constructor).parameters

@@ -31,9 +31,15 @@ class Seen:
     depends: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
+    def tags(self) -> Mapping[str, Any]:
+        """Tags by name; an image's `tags` are something else."""
+        tags = self.inputs.get("tags")
+        return tags if isinstance(tags, Mapping) else {}
+
+    @property
     def production(self) -> bool:
         """Whether its stack is one that others depend on."""
-        return (self.inputs.get("tags") or {}).get(TIER_TAG) == "production"
+        return self.tags.get(TIER_TAG) == "production"
 
 
 def listed(value: Any) -> list[Any]:

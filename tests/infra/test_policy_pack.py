@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_docker_build as docker_build
 import pytest
 
 from infra.policy import __main__ as pack
@@ -192,6 +193,7 @@ FINE: list[Callable[[], None]] = [
     lambda: role_policy(allow("ecr:GetAuthorizationToken", "*")),
     lambda: role_policy(allow("ecs:ListTasks", "*", Condition={"ArnEquals": {"ecs:cluster": "x"}})),
     lambda: role_policy(allow("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/x:*")),
+    lambda: docker_build.Image("x", push=False, tags=["x:1"]),
     role,
     database,
     lambda: task(API_KEEP_ALIVE="75", REDIS_URL="rediss://cache:6379/0"),
@@ -227,6 +229,7 @@ def test_the_pack_gives_pulumi_every_rule() -> None:
 
 def test_what_can_be_tagged_is_known_by_its_type() -> None:
     assert taggable("aws:sqs/queue:Queue")
-    assert taggable("awsx:ec2:Vpc")
+    assert not taggable("awsx:ec2:Vpc")
+    assert not taggable("docker-build:index:Image")
     assert not taggable("aws:ec2/route:Route")
     assert not taggable("random:index/randomPassword:RandomPassword")
