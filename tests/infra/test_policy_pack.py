@@ -186,7 +186,7 @@ BROKEN: list[tuple[str, Callable[[], Any]]] = [
     ("data-outlives-a-mistake", lambda: repository(force_delete=True, encryption_configurations=AES)),
     ("data-outlives-a-mistake", lambda: files(encrypted=True, protect=False)),
 ]
-FINE: list[Callable[[], None]] = [
+FINE: list[Callable[[], Any]] = [
     lambda: ingress(cidr_ipv4="0.0.0.0/0", balancer=True),
     lambda: ingress(cidr_ipv4="10.0.0.0/8"),
     lambda: role_policy(allow("iam:PassRole", ROLE, **PASSED)),
