@@ -27,6 +27,7 @@ from tests.infra.wire import UNKNOWN, Asset, Path, Reference, show
 PACKAGES: Mapping[str, str] = {
     "aws": "pulumi_aws",
     "awsx": "pulumi_awsx",
+    "docker-build": "pulumi_docker_build",
     "random": "pulumi_random",
     "tls": "pulumi_tls",
 }

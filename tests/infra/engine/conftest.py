@@ -1,0 +1,45 @@
+"""The real engine, where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.infra.engine.harness import Cloud, Stack, cloud
+from tests.infra.program import DEVELOPMENT
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> str:
+    """Pulumi's CLI, or a skip that says where it comes from; without it continuous integration fails."""
+    found = shutil.which("pulumi")
+    if found is None and os.environ.get("CI"):
+        pytest.fail("continuous integration needs Pulumi's CLI on PATH")
+    if found is None:
+        pytest.skip("needs Pulumi's CLI on PATH: https://www.pulumi.com/docs/iac/download-install/")
+    return found
+
+
+@pytest.fixture(scope="module")
+def aws(pulumi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A moto server of this module's own."""
+    with cloud(tmp_path_factory.mktemp("aws")) as made:
+        yield made
+
+
+def settings(values: Mapping[str, str]) -> dict[str, str]:
+    """Configuration of a stack."""
+    return {f"tidegate:{key}": value for key, value in values.items()}
+
+
+@pytest.fixture(scope="module")
+def development(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A development stack, up."""
+    directory: Path = tmp_path_factory.mktemp("development")
+    stack = Stack.make(directory / "stack", "dev", aws, settings(DEVELOPMENT))
+    stack.up()
+    return stack

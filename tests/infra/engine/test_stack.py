@@ -1,0 +1,267 @@
+"""What a development stack does when it is changed, when AWS changes behind its back, and when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.infra.engine.cloud import UNHEALTHY
+from tests.infra.engine.harness import ROOT, Stack, short
+
+AUTOSCALER = {
+    "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-autoscaler": "replace",
+    "aws:ecs/service:Service::tidegate-dev-autoscaler": "update",
+}
+WORKER = {
+    "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-worker": "replace",
+    "aws:iam/rolePolicy:RolePolicy::tidegate-dev-autoscaler-task": "update",  # which it names
+    **AUTOSCALER,
+}
+FLEET = {"pulumi-python:dynamic/tidegate:FleetStop::tidegate-dev-fleet": "update"}  # how long its end may take
+
+
+def changes(stack: Stack) -> dict[str, str]:
+    """What `up` would do, by type and name; components aside, whose steps say nothing."""
+    found = {short(urn): op for urn, op in stack.preview().items() if "tidegate:components:" not in short(urn)}
+    kinds = {"create-replacement": "replace", "delete-replaced": "replace"}
+    return {name: kinds.get(op, op) for name, op in found.items()}
+
+
+def changed(stack: Stack, settings: Mapping[str, str]) -> dict[str, str]:
+    """What `up` would do with these settings, which are taken back then."""
+    configuration = stack.directory / f"Pulumi.{stack.name}.yaml"
+    before = configuration.read_text()
+    try:
+        stack.set({f"tidegate:{key}": value for key, value in settings.items()})
+        return changes(stack)
+    finally:
+        configuration.write_text(before)
+
+
+def kinds_of(steps: Mapping[str, str], operation: str) -> set[str]:
+    return {name.partition("::")[0] for name, op in steps.items() if op == operation}
+
+
+UNTOUCHED = (
+    "aws:ec2/vpc:Vpc",
+    "aws:ec2/subnet:Subnet",
+    "aws:elasticache/replicationGroup:ReplicationGroup",
+    "aws:s3/bucket:Bucket",
+    "aws:ecs/cluster:Cluster",
+    "aws:lb/loadBalancer:LoadBalancer",
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"workerMemory": "16384"}, WORKER),
+        ({"workersMax": "7"}, {**AUTOSCALER, **FLEET}),
+        ({"observeOnly": "true"}, AUTOSCALER),
+        ({"apiMax": "5"}, {"aws:appautoscaling/target:Target::tidegate-dev-api-scaling": "update"}),
+        ({"logDays": "30"}, {
+            f"aws:cloudwatch/logGroup:LogGroup::tidegate-dev-{name}-logs": "update"
+            for name in ("api", "autoscaler", "scheduler", "worker")
+        }),
+    ],
+    ids=lambda value: next(iter(value), "nothing") if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_a_change_does_what_it_should_and_nothing_else(
+    development: Stack, settings: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    assert changed(development, settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "made"),
+    [
+        ({"nat": "per-zone"}, {"aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"}),
+        ({"alarmEmail": "ops@example.com"}, {"aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"}),
+        ({"sharedFiles": "true"}, {"aws:efs/fileSystem:FileSystem", "aws:efs/mountTarget:MountTarget"}),
+        ({"daskTls": "true"}, {"tls:index/privateKey:PrivateKey", "aws:secretsmanager/secret:Secret"}),
+        ({"availabilityZones": "3"}, {"aws:ec2/subnet:Subnet"}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_what_is_added_replaces_no_network_cache_or_bucket(
+    development: Stack, settings: Mapping[str, str], made: set[str]
+) -> None:
+    steps = changed(development, settings)
+    assert made <= kinds_of(steps, "create")
+    assert not kinds_of(steps, "replace") & set(UNTOUCHED)
+    assert not kinds_of(steps, "delete") & set(UNTOUCHED)
+
+
+def test_another_source_file_is_another_image_and_another_worker(development: Stack) -> None:
+    source = development.directory / "services" / "worker" / "drain.py"
+    before = source.read_text()
+    try:
+        source.write_text(before + "# changed\n")
+        steps = changes(development)
+    finally:
+        source.write_text(before)
+    assert steps["docker-build:index:Image::tidegate-dev-worker-image"] == "replace"
+    assert {name for name, op in steps.items() if "taskDefinition" in name} >= {
+        "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-worker",
+        "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-scheduler",
+    }
+    assert not any("api" in name.partition("::")[2] and op != "same" for name, op in steps.items() if "Image" in name)
+
+
+def test_what_somebody_changes_shows_and_is_put_right(development: Stack) -> None:
+    aws = development.cloud
+    logs = aws.client("logs")
+    logs.put_retention_policy(logGroupName="/tidegate/dev/api", retentionInDays=3)
+    role = next(
+        each["RoleName"] for each in aws.client("iam").list_roles()["Roles"] if "worker-task" in each["RoleName"]
+    )
+    aws.client("iam").update_role(RoleName=role, Description="somebody was here")
+    drift = development("preview", "--refresh", "--json", "--stack", "dev").steps()
+    updated = {short(urn) for urn, op in drift.items() if op == "update"}
+    assert "aws:cloudwatch/logGroup:LogGroup::tidegate-dev-api-logs" in updated
+    assert any(name.startswith("aws:iam/role:Role::tidegate-dev-worker-task") for name in updated)
+    development.up("--refresh")
+    (group,) = logs.describe_log_groups(logGroupNamePrefix="/tidegate/dev/api")["logGroups"]
+    assert group["retentionInDays"] == 14
+    assert aws.client("iam").get_role(RoleName=role)["Role"]["Description"] != "somebody was here"
+
+
+def test_what_somebody_deletes_is_made_again(development: Stack) -> None:
+    aws = development.cloud
+    aws.client("cloudwatch").delete_dashboards(DashboardNames=["tidegate-dev"])
+    (first, *_rest) = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    aws.client("cloudwatch").delete_alarms(AlarmNames=[first["AlarmName"]])
+    development.up("--refresh")
+    assert aws.client("cloudwatch").list_dashboards()["DashboardEntries"]
+    assert first["AlarmName"] in [
+        each["AlarmName"] for each in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    ]
+    assert changes(development) == {}
+
+
+def pack(directory: Path) -> Path:
+    """The policy pack as this language host can start it: an executable beside a `PulumiPolicy.yaml`."""
+    directory.mkdir()
+    (directory / "PulumiPolicy.yaml").write_text("runtime: python\ndescription: x\n")
+    program = directory / "pack"
+    program.write_text(f'#!/bin/sh\nexec python3 -u -m pulumi.policy "$1" {ROOT / "infra" / "policy"}\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_the_policy_pack_lets_the_program_through_and_stops_one_that_is_broken(
+    development: Stack, tmp_path: Path
+) -> None:
+    arguments = ("preview", "--policy-pack", str(pack(tmp_path / "policy")), "--stack", "dev")
+    development(*arguments)
+    network = development.directory / "infra" / "components" / "network.py"
+    kept = network.read_text()
+    try:
+        needle = "cidr_ipv4=ANYWHERE,"
+        broken = kept.replace("aws.vpc.SecurityGroupEgressRule(", "aws.vpc.SecurityGroupIngressRule(")
+        assert needle in broken
+        network.write_text(broken)
+        answer = development.run(*arguments)
+    finally:
+        network.write_text(kept)
+    assert answer.status != 0
+    assert "only-the-balancer-faces-the-world" in answer.output
+
+
+def address_told(stack: Stack) -> str:
+    """The scheduler's address in the autoscaler's present task definition."""
+    ecs = stack.cloud.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    name = next(arn for arn in ecs.list_services(cluster=cluster)["serviceArns"] if "autoscaler" in arn)
+    (service,) = ecs.describe_services(cluster=cluster, services=[name])["services"]
+    definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    told = {each["name"]: each["value"] for each in definition["containerDefinitions"][0]["environment"]}
+    return str(told["SCHEDULER_ADDRESS"])
+
+
+def scheduler_task(stack: Stack) -> tuple[str, str]:
+    """ARN and address of the task that runs."""
+    ecs = stack.cloud.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    name = next(arn for arn in ecs.list_services(cluster=cluster)["serviceArns"] if "scheduler" in arn)
+    arns = ecs.list_tasks(cluster=cluster, serviceName=name.rpartition("/")[2])["taskArns"]
+    tasks = ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]
+    group = f"service:{name.rpartition('/')[2]}"  # moto lists other services' too
+    (task,) = [each for each in tasks if each["desiredStatus"] == "RUNNING" and each["group"] == group]
+    details = {each["name"]: each["value"] for each in task["attachments"][0]["details"]}
+    return str(task["taskArn"]), f"tcp://{details['privateIPv4Address']}:8786"
+
+
+def test_the_schedulers_address_reaches_the_autoscaler_and_follows_a_new_scheduler(development: Stack) -> None:
+    task, address = scheduler_task(development)
+    assert address_told(development) == address == development.outputs()["scheduler_address"]
+    ecs = development.cloud.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    ecs.stop_task(cluster=cluster, task=task, reason="the check ends it")
+    end = time.monotonic() + 20
+    while True:
+        try:
+            now = scheduler_task(development)
+            if now[0] != task:
+                break
+        except (ValueError, IndexError):
+            pass
+        assert time.monotonic() < end, "ECS has started no other scheduler"
+        time.sleep(0.2)
+    development.refresh()
+    development.up()
+    assert address_told(development) == now[1] != address
+    assert changes(development) == {}
+
+
+def test_a_scheduler_that_never_becomes_healthy_fails_up_with_ecss_reason_and_the_next_up_recovers(
+    development: Stack,
+) -> None:
+    source = development.directory / "infra" / "components" / "scheduler.py"
+    before = source.read_text()
+    try:
+        needle = '"SCHEDULER_PORT": str(ports.SCHEDULER)'
+        assert needle in before
+        source.write_text(before.replace(needle, f'{needle}, "{UNHEALTHY}": "it cannot import anything"'))
+        started = time.monotonic()
+        answer = development.run("up", "--yes", "--skip-preview", "--stack", "dev")
+        took = time.monotonic() - started
+    finally:
+        source.write_text(before)
+    assert answer.status != 0
+    assert "it cannot import anything" in answer.output, "ECS's own reason"
+    assert took < 90
+    development.up()
+    assert changes(development) == {}
+
+
+def test_an_up_that_is_killed_in_the_middle_is_finished_by_the_next(development: Stack, tmp_path: Path) -> None:
+    configuration = development.directory / "Pulumi.dev.yaml"
+    before = configuration.read_text()
+    development.set({"tidegate:sharedFiles": "true", "tidegate:alarmEmail": "ops@example.com"})
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", "dev", "--non-interactive"]
+    process = subprocess.Popen(
+        command, cwd=development.directory, env=development.environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    files = development.cloud.client("efs")
+    end = time.monotonic() + 60
+    while not files.describe_file_systems()["FileSystems"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)
+    development.run("cancel", "--yes", "--stack", "dev")  # its lock
+    development("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", "dev")
+    development.up()
+    assert changes(development) == {}
+    topics = development.cloud.client("sns").list_topics()["Topics"]
+    assert len(topics) == 1
+    configuration.write_text(before)
+    development.up()
