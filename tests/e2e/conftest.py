@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.engine import Compose, Images, docker, problem
+from tests.harness.absent import absent
 from tests.harness.client import Client
 from tests.harness.process import free_port
 
@@ -16,10 +16,8 @@ from tests.harness.process import free_port
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     """All three images, built."""
     why = problem()
-    if why and os.environ.get("CI"):
-        pytest.fail(f"continuous integration needs a container engine: {why}")
     if why:
-        pytest.skip(f"needs a container engine: {why}")
+        absent(f"no container engine: {why}")
     made = Images.prepare(tmp_path_factory.mktemp("images"))
     try:
         made.build()

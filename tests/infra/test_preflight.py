@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.preflight import CredentialsMissing, Machine, Missing, Ran, ThisMachine, main, missing
+from tests.harness.absent import absent
 
 GIVEN = "".join(f"  tidegate:{name}Image: registry.example.com/{name}:1\n" for name in ("api", "autoscaler", "worker"))
 BUILDER = "Name: default\nPlatforms: linux/amd64, linux/386\n"
@@ -173,7 +174,7 @@ class WithPulumi(ThisMachine):
 def test_pulumis_own_cli_answers_as_it_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     machine = WithPulumi()
     if not machine.has("pulumi"):
-        pytest.skip("no pulumi on PATH: https://www.pulumi.com/docs/install/")
+        absent("no pulumi on PATH: https://www.pulumi.com/docs/install/")
     root = _root(tmp_path)
     (root / "Pulumi.yaml").write_text("name: tidegate\nruntime: python\n", encoding="utf-8")
     monkeypatch.chdir(root)

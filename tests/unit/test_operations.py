@@ -20,6 +20,7 @@ from botocore import xform_name
 from infra import preflight
 from infra.dashboard import Watched, alarms, dashboard
 from tests import shell
+from tests.harness.absent import absent
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
@@ -84,7 +85,7 @@ def test_commands_of_aws_exist_and_have_what_they_need(words: list[str]) -> None
 @cache
 def _help(*words: str) -> str:
     if not shutil.which("pulumi"):
-        pytest.skip("no pulumi on PATH: https://www.pulumi.com/docs/install/")
+        absent("no pulumi on PATH: https://www.pulumi.com/docs/install/")
     done = subprocess.run(
         ["pulumi", *words, "--help"], capture_output=True, text=True, timeout=60, check=False, env=os.environ
     )

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.harness.absent import absent
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
@@ -45,7 +47,7 @@ def _actionlint() -> list[str]:
     if shutil.which("actionlint"):
         return ["actionlint"]
     if not shutil.which("go"):
-        pytest.skip(f"neither actionlint nor go is on PATH: install Go, or `go install {ACTIONLINT}`")
+        absent(f"neither actionlint nor go is on PATH: install Go, or `go install {ACTIONLINT}`")
     return ["go", "run", ACTIONLINT]
 
 
