@@ -116,8 +116,8 @@ def test_workers_that_are_kept_are_paid_for_as_they_run() -> None:
 
 
 def test_a_cache_without_a_known_price_is_named() -> None:
-    with pytest.raises(settings.ConfigError, match=r"cacheNodeType is cache\.x9\.huge.*infra/prices\.py"):
-        costs.idle(settings.read({"tidegate:cacheNodeType": "cache.x9.huge"}))
+    with pytest.raises(settings.ConfigError, match=r"cacheNodeType is cache\.r5\.large.*infra/prices\.py"):
+        costs.idle(settings.read({"tidegate:cacheNodeType": "cache.r5.large"}))
 
 
 def test_each_line_says_how_its_total_comes_about() -> None:

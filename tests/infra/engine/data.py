@@ -261,7 +261,6 @@ def read_group(id_: str, known: Props) -> Mapping[str, Any] | None:
         "description": found["Description"],
         "engine": found.get("Engine"),
         "nodeType": found.get("CacheNodeType"),
-        "numCacheClusters": len(found.get("MemberClusters", [])),
         "autoMinorVersionUpgrade": found.get("AutoMinorVersionUpgrade"),
         "automaticFailoverEnabled": found["AutomaticFailover"] == "enabled",
         "multiAzEnabled": found.get("MultiAZ") == "enabled",
@@ -465,6 +464,7 @@ KINDS = {
         raw=raw_group,
         replaces=frozenset({"replicationGroupId", "engine", "subnetGroupName", "port", "atRestEncryptionEnabled"}),
         dropped={
+            "numCacheClusters": "length(MemberClusters)",
             "engineVersion": "EngineVersion",
             "parameterGroupName": "CacheParameterGroupName",
             "subnetGroupName": "CacheSubnetGroupName",
