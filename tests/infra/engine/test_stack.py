@@ -244,15 +244,15 @@ def test_a_scheduler_that_never_becomes_healthy_fails_up_with_ecss_reason_and_th
 def test_an_up_that_is_killed_in_the_middle_is_finished_by_the_next(development: Stack, tmp_path: Path) -> None:
     configuration = development.directory / "Pulumi.dev.yaml"
     before = configuration.read_text()
-    development.set({"tidegate:sharedFiles": "true", "tidegate:alarmEmail": "ops@example.com"})
+    development.set({"tidegate:alarmEmail": "ops@example.com", "tidegate:logDays": "30"})
     command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", "dev", "--non-interactive"]
     process = subprocess.Popen(
         command, cwd=development.directory, env=development.environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    files = development.cloud.client("efs")
+    sns, logs = development.cloud.client("sns"), development.cloud.client("logs")
     end = time.monotonic() + 60
-    while not files.describe_file_systems()["FileSystems"]:
+    while not sns.list_topics()["Topics"]:
         assert time.monotonic() < end
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
@@ -264,9 +264,9 @@ def test_an_up_that_is_killed_in_the_middle_is_finished_by_the_next(development:
     development("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", "dev")
     development.up()
     assert changes(development) == {}
-    topics = development.cloud.client("sns").list_topics()["Topics"]
+    topics = sns.list_topics()["Topics"]
     assert 1 <= len(topics) <= 1 + under_way.count("aws:sns/topic:Topic")
-    systems = files.describe_file_systems()["FileSystems"]
-    assert 1 <= len(systems) <= 1 + under_way.count("aws:efs/fileSystem:FileSystem")
+    groups = logs.describe_log_groups(logGroupNamePrefix="/tidegate/dev/")["logGroups"]
+    assert {group["retentionInDays"] for group in groups} == {30}
     configuration.write_text(before)
     development.up()
