@@ -219,3 +219,21 @@ def test_an_autoscaler_that_says_nothing_is_an_alarm() -> None:
     silent = [name for name in missing if "autoscaler" in name]
     assert silent
     assert {missing[name] for name in silent} == {"breaching"}
+
+
+def test_the_api_is_scaled_by_processor_and_by_requests() -> None:
+    graph = graph_of("development")
+    target = graph.one("aws:appautoscaling/target:Target").inputs
+    assert (target["serviceNamespace"], target["scalableDimension"]) == ("ecs", "ecs:service:DesiredCount")
+    configurations = [
+        each.inputs["targetTrackingScalingPolicyConfiguration"]["predefinedMetricSpecification"]
+        for each in graph.of("aws:appautoscaling/policy:Policy")
+    ]
+    metrics = {each["predefinedMetricType"] for each in configurations}
+    assert metrics == {"ECSServiceAverageCPUUtilization", "ALBRequestCountPerTarget"}
+
+
+def test_the_scheduler_is_found_by_its_name() -> None:
+    graph = graph_of("development")
+    registry = graph.one("aws:servicediscovery/service:Service").outputs["arn"]
+    assert service(graph, "scheduler").inputs["serviceRegistries"]["registryArn"] == registry
