@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from infra import prices, settings, stack_file
+from infra import endpoints, prices, settings, stack_file
 from infra.components import autoscaler
 from infra.dashboard import Watched, alarms
 from infra.settings import StackSettings
@@ -21,8 +21,6 @@ IMAGES_GB: Final = 2
 """Assumed: what all images in the repositories take; deployments share most of their layers."""
 LOGS_GB: Final = 1
 """Assumed: what services write in a month without work, metrics among it."""
-ENDPOINTS: Final = 6
-"""Interface endpoints without NAT, Service Quotas not counted."""
 SERVICES: Final = 3
 """Of ECS: API, scheduler, autoscaler; workers are a fourth family of tasks."""
 SCALING_ALARMS: Final = 2 * 2
@@ -114,8 +112,8 @@ def _network(wanted: StackSettings) -> Iterator[Item]:
     if gateways:
         yield Item("NAT gateways", gateways, prices.NAT_HOUR, prices.HOURS)
     else:
-        endpoints = (ENDPOINTS + wanted.service_quotas_endpoint) * zones
-        yield Item("interface endpoints", endpoints, prices.ENDPOINT_HOUR, prices.HOURS)
+        interfaces = endpoints.interfaces(quotas=wanted.service_quotas_endpoint)
+        yield Item("interface endpoints", len(interfaces) * zones, prices.ENDPOINT_HOUR, prices.HOURS)
     addresses = gateways + (0 if wanted.internal else zones)
     if addresses:
         yield Item("public IPv4 addresses", addresses, prices.ADDRESS_HOUR, prices.HOURS)

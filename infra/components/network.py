@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_awsx as awsx
 
-from infra import ports
+from infra import endpoints, ports
 from infra.components.base import Component, Place
 
 _STRATEGIES = {
@@ -16,8 +16,6 @@ _STRATEGIES = {
     "single": awsx.ec2.NatGatewayStrategy.SINGLE,
     "per-zone": awsx.ec2.NatGatewayStrategy.ONE_PER_AZ,
 }
-_ENDPOINTS = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "ecs", "ssmmessages")
-"""What tasks call over HTTPS: images, logs, secrets, the autoscaler's own calls, ECS Exec. S3 has a gateway."""
 ANYWHERE = "0.0.0.0/0"
 
 
@@ -182,7 +180,7 @@ class Network(Component):
         group = self._group("endpoints")
         for name, source in tasks.items():
             self._rules += allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
-        services = [*_ENDPOINTS, *(["servicequotas"] if self.place.settings.service_quotas_endpoint else [])]
+        services = endpoints.interfaces(quotas=self.place.settings.service_quotas_endpoint)
         return [
             aws.ec2.VpcEndpoint(
                 self.place.names.logical(f"endpoint-{service.replace('.', '-')}"),
