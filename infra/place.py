@@ -10,7 +10,7 @@ from pulumi.runtime import config
 
 from infra.components.base import Place
 from infra.naming import Names
-from infra.settings import NAMESPACE, ConfigError, read
+from infra.settings import NAMESPACE, ConfigError, check_region, read
 
 
 def _check_zones(wanted: int, region: str) -> None:
@@ -42,6 +42,7 @@ def find_place() -> Place:
     try:
         settings = read({**config.get_config_env(), **config.CONFIG.get()})
         region = aws.get_region().region
+        check_region(settings, region)
         _check_zones(settings.availability_zones, region)
         profile, role_arn = _credentials()
     except ConfigError as error:

@@ -110,7 +110,8 @@ def test_workers_that_are_kept_are_paid_for_as_they_run() -> None:
     kept = {"tidegate:workersMin": "5", "tidegate:onDemandBase": "2"}
     items = {item.what: item.count for item in costs.idle(settings.read(kept))}
     assert (items["workers kept on demand"], items["workers kept on Spot"]) == (2, 3)
-    items = {item.what: item.count for item in costs.idle(settings.read({**kept, "tidegate:useSpot": "false"}))}
+    dear = {"tidegate:workersMin": "5", "tidegate:useSpot": "false"}
+    items = {item.what: item.count for item in costs.idle(settings.read(dear))}
     assert items["workers kept on demand"] == 5
     assert "workers kept on Spot" not in items
 
