@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from infra import cache_nodes
 
+ANYWHERE: Final = "0.0.0.0/0"
 IMAGE_MAX: Final = 255
 """Characters that ECS takes of an image's name."""
 LABEL_MAX, NAME_MAX, CERTIFICATE_MAX = 63, 253, 64
@@ -19,6 +20,7 @@ LABEL_MAX, NAME_MAX, CERTIFICATE_MAX = 63, 253, 64
 PRIVATE: Final = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 """Addresses that are nobody's on the internet (RFC 1918, RFC 6598)."""
 
+_NOBODY = IPv4Network("0.0.0.0/8")
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
@@ -40,9 +42,13 @@ def _network(text: object) -> object:
     if not isinstance(text, str):
         return text
     try:
-        return IPv4Network(text.strip())
+        network = IPv4Network(text.strip())
     except ValueError:
         pass
+    else:
+        if network.prefixlen and network.subnet_of(_NOBODY):
+            raise ValueError(f"nobody has an address of {network}: did you mean {ANYWHERE}?")
+        return network
     try:
         hint = f"did you mean {IPv4Network(text.strip(), strict=False)}?"
     except ValueError:

@@ -39,6 +39,9 @@ COMBINATIONS: Mapping[str, Mapping[str, str]] = {
     "three zones": {"availabilityZones": "3", "nat": "per-zone"},
     "internal": {"internal": "true", "ingressCidrs": "10.0.0.0/8, 192.168.0.0/16"},
     "given images": IMAGES,
+    "no NAT, given images": {
+        "nat": "none", **{key: image.replace("eu-west-1", "us-east-1") for key, image in IMAGES.items()},
+    },
     "images from elsewhere": {f"{s}Image": f"registry.example.com/{s}:2" for s in ("api", "autoscaler", "worker")},
     "an author's package": {"computations": "mine==1.2", "computeModules": "services.compute.tasks,mine"},
     "ARM": {"platform": "linux/arm64"},

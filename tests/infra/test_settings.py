@@ -106,6 +106,10 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
         ["zoneMask: 2 private subnets of /25 have 246 addresses, and 282 are needed", "workersMax 250: 250", "lower"],
     ),
     (
+        {"vpcCidr": "10.0.0.0/23", "zoneMask": "24", "workersMax": "215"},  # 214 just fit
+        ["have 246 addresses, and 247 are needed", "apiMax 8, twice in a deployment: 16"],
+    ),
+    (
         {"vpcCidr": "10.0.0.0/22", "zoneMask": "24", "availabilityZones": "3", "workersMax": "320", "nat": "none"},
         ["have 369 addresses, and 373 are needed", "7 endpoints in each zone: 21"],
     ),
@@ -113,6 +117,7 @@ WRONG: list[tuple[dict[str, str], list[str]]] = [
     ({"ingressCidrs": "[]"}, ["ingressCidrs: names no network"]),
     ({"ingressCidrs": "everywhere"}, ["tidegate:ingressCidrs is 'everywhere'", "such as 10.0.0.0/16"]),
     ({"ingressCidrs": "10.0.0.7/8"}, ["tidegate:ingressCidrs", "did you mean 10.0.0.0/8?"]),
+    ({"ingressCidrs": "0.0.0.0"}, ["tidegate:ingressCidrs is '0.0.0.0'", "did you mean 0.0.0.0/0?"]),
     ({"ingressCidrs": "2001:db8::/32"}, ["tidegate:ingressCidrs", "no IPv4 network"]),
     ({"ingressCidrs": "[1"}, ["tidegate:ingressCidrs is '[1'", "not a list in JSON"]),
     ({"ingressCidrs": "[1]"}, ["tidegate:ingressCidrs is '[1]'", "not a list of texts"]),
