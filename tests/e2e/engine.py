@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.harness.waiting import eventually
+
 ROOT = Path(__file__).parents[2]
 AUTHOR = Path(__file__).parent / "author"
 BASE = "python:3.12-slim-bookworm"
@@ -143,7 +145,14 @@ class Compose:
             "        try: os.kill(int(pid), 9)\n"
             "        except OSError: pass\n"
         )
-        docker("exec", container, "python", "-c", code)
+        before = self.runs(container)
+        # The container ends with its process, and the command in it with the container: its own status says nothing.
+        subprocess.run(["docker", "exec", container, "python", "-c", code], check=False, timeout=COMMAND_S)
+        eventually(lambda: self.runs(container) != before, f"{container} was killed and is started again", seconds=60)
+
+    def runs(self, container: str) -> str:
+        """Which run of a container this is: when the engine started it last."""
+        return docker("inspect", "-f", "{{.State.StartedAt}}", container).strip()
 
     def leavings(self) -> list[str]:
         """Containers, networks and volumes of this project."""
