@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi.runtime import config
 
+from infra import credentials
 from infra.components.base import Place
 from infra.naming import Names
 from infra.settings import NAMESPACE, ConfigError, check_region, read
@@ -23,28 +24,15 @@ def _check_zones(wanted: int, region: str) -> None:
         )
 
 
-def _credentials() -> tuple[str | None, str | None]:
-    """Profile and role of Pulumi's own AWS provider, which the dynamic resources' boto3 knows nothing of."""
-    there = pulumi.Config("aws")
-    roles = there.get_object("assumeRoles") or []
-    names = {name for role in roles for name in role}
-    if len(roles) > 1 or not names <= {"roleArn", "sessionName"} or (roles and not roles[0].get("roleArn")):
-        raise ConfigError(
-            "aws:assumeRoles can have one role here, with its roleArn (and a sessionName): chains, policies and "
-            "external ids do not reach the dynamic resources. Put them into a profile of the AWS configuration, and "
-            "set aws:profile"
-        )
-    return there.get("profile"), roles[0]["roleArn"] if roles else None
-
-
 def find_place() -> Place:
     """The stack, as its configuration and credentials say; ends the program when the configuration is wrong."""
     try:
-        settings = read({**config.get_config_env(), **config.CONFIG.get()})
+        values = {**config.get_config_env(), **config.CONFIG.get()}
+        settings = read(values)
+        who = credentials.read(values)
         region = aws.get_region().region
         check_region(settings, region)
         _check_zones(settings.availability_zones, region)
-        profile, role_arn = _credentials()
     except ConfigError as error:
         # A traceback would hide what the operator has to do.
         pulumi.log.error(str(error))
@@ -55,6 +43,5 @@ def find_place() -> Place:
         region=region,
         account=aws.get_caller_identity().account_id,
         partition=aws.get_partition().partition,
-        profile=profile,
-        role_arn=role_arn,
+        credentials=who,
     )

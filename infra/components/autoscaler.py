@@ -1,4 +1,7 @@
-"""The autoscaler: the one service that starts and stops others' tasks, with a role for just that."""
+"""The autoscaler: the one service that starts and stops others' tasks, with a role for just that.
+
+Its fleet ends here too: workers are started by it, so that Pulumi does not know them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from infra.components.network import Network
 from infra.components.scheduler import Scheduler
 from infra.components.task import Health, Task, TaskArgs
 from infra.components.worker import Worker
+from infra.dynamic.fleet_stop import FleetStop, timeout_for
 from infra.environment import Wiring
 from infra.policies import Statement
 
@@ -76,10 +80,31 @@ class Autoscaler(Component):
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             # After the fleet's end in creation, so before it in deletion: nobody starts workers then.
-            opts=self.child(*cluster.ready, *network.routes, *wiring.ready, *self.task.ready, *worker.ready),
+            opts=self.child(self._fleet_end(wiring, cluster, network, scheduler, worker), *self.task.ready),
         )
         self.service = service.name
         self.register_outputs({"service": self.service})
+
+    def _fleet_end(
+        self, wiring: Wiring, cluster: Cluster, network: Network, scheduler: Scheduler, worker: Worker
+    ) -> FleetStop:
+        """What stops all workers when the stack is destroyed.
+
+        It depends on all that a worker needs, also to drain: its roles, rules, cache and scheduler go after it.
+        """
+        names, who = self.place.names, self.place.credentials
+        return FleetStop(
+            names.logical("fleet"),
+            cluster=cluster.arn,
+            fleet_name=names.fleet,
+            region=self.place.region,
+            profile=who.profile,
+            role_arn=who.role_arn,
+            session_name=who.session_name,
+            external_id=who.external_id,
+            timeout=timeout_for(self.place.settings.workers_max),
+            opts=self.child(*cluster.ready, *network.routes, *wiring.ready, *worker.ready, *scheduler.ready),
+        )
 
 
 def _environment(wiring: Wiring, cluster: Cluster, network: Network, worker: Worker) -> dict[str, pulumi.Input[str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from infra.credentials import Credentials
 from infra.naming import Names
 from infra.settings import StackSettings
 
@@ -22,8 +23,7 @@ class Place:
         region: of AWS.
         account: id of the account.
         partition: of AWS, such as `aws`.
-        profile: of the AWS configuration that Pulumi's credentials come from, if one is set.
-        role_arn: role that Pulumi assumes, if one is set.
+        credentials: as whom Pulumi works.
     """
 
     names: Names
@@ -31,24 +31,23 @@ class Place:
     region: str
     account: str
     partition: str
-    profile: str | None = None
-    role_arn: str | None = None
+    credentials: Credentials
 
 
 class Component(pulumi.ComponentResource):
     """A part of the stack: its resources are its children, and carry its tags.
 
     Args:
-        part: what it is, which is also its name within the stack and the value of the tag `tidegate:component`.
+        part: what it is, which is also its name within the stack.
         place: the stack.
         opts: of Pulumi.
-        component: value of that tag, when it is not the part's name.
+        tag: value of the tag `tidegate:component`; None: the part.
     """
 
     def __init__(
-        self, part: str, place: Place, opts: pulumi.ResourceOptions | None = None, *, component: str | None = None
+        self, part: str, place: Place, opts: pulumi.ResourceOptions | None = None, *, tag: str | None = None
     ) -> None:
-        tags = place.names.tags(component or part, place.settings.tier)
+        tags = place.names.tags(tag or part, place.settings.tier)
         tagged = pulumi.ResourceOptions(transformations=[_tagging(tags)])
         super().__init__(
             f"tidegate:components:{type(self).__name__}",

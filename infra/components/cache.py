@@ -80,10 +80,38 @@ class Cache(Component):
             auth_token_update_strategy="ROTATE",  # noqa: S106
             transit_encryption_enabled=True,
             at_rest_encryption_enabled=True,
-            # A version that AWS had raised by itself would look too new here, and a lower one replaces the cache.
+            # AWS would go from 8.0 to 8.1 by itself, and the provider takes the 8.0 here for a downgrade then, which it
+            # carries out by a new, empty group. Versions rise in `ENGINES`, in place; patches come as service updates.
             auto_minor_version_upgrade=False,
             snapshot_retention_limit=settings.cache_snapshot_days,
-            final_snapshot_identifier=f"{names.prefix}-final" if settings.production else None,
+            final_snapshot_identifier=self._last_snapshot(version, subnets) if settings.production else None,
             apply_immediately=not settings.production,
             opts=self.child(),
         )
+
+    def _last_snapshot(self, version: str, subnets: aws.elasticache.SubnetGroup) -> pulumi.Output[str]:
+        """Name of what the group leaves when it is deleted, of this group's own.
+
+        AWS refuses to delete a group whose last snapshot has the name of one that exists: that of a stack of the same
+        name that was destroyed before, or of the group that this one has replaced.
+        """
+        names = self.place.names
+        suffix = random.RandomId(
+            names.logical("cache-final"),
+            byte_length=4,
+            # With what replaces the group, so that each has its own.
+            keepers={
+                "engine": str(self.place.settings.cache_engine),
+                "version": version,
+                "subnets": subnets.name,
+                "port": str(ports.CACHE),
+            },
+            opts=self.child(),
+        )
+
+        def name(known: object) -> str:
+            return f"{names.prefix}-final-{known if isinstance(known, str) else 'new'}"
+
+        # With a value in previews too, though not the last one: the policy pack sees nothing of what is unknown, and
+        # would refuse a production cache without a last snapshot.
+        return suffix.hex.apply(name, run_with_unknowns=True)

@@ -1,4 +1,4 @@
-"""The ECS cluster, and the end of its fleet: workers are started by the autoscaler, so Pulumi does not know them."""
+"""The ECS cluster, with what its tasks run on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.components.base import Component, Place
-from infra.dynamic.fleet_stop import STOP_RATE, FleetStop
-
-DRAIN_S = 300
-"""A worker drains for two minutes at most; ECS takes its time to say so. What telling all of them takes is added."""
 
 
 class Cluster(Component):
@@ -18,7 +14,6 @@ class Cluster(Component):
     Attributes:
         arn: of the cluster.
         name: of the cluster.
-        fleet: deleted after whoever depends on it and before the cluster, and stops all workers then.
         ready: what must be there before tasks can be started.
     """
 
@@ -52,16 +47,5 @@ class Cluster(Component):
         )
         self.arn = cluster.arn
         self.name = cluster.name
-        self.fleet = FleetStop(
-            names.logical("fleet"),
-            cluster=cluster.arn,
-            fleet_name=names.fleet,
-            region=place.region,
-            profile=place.profile,
-            role_arn=place.role_arn,
-            timeout=DRAIN_S + settings.workers_max / STOP_RATE,
-            # So that a destroy stops the fleet while its capacity providers are still the cluster's.
-            opts=self.child(providers),
-        )
-        self.ready: list[pulumi.Resource] = [providers, self.fleet]
+        self.ready: list[pulumi.Resource] = [providers]
         self.register_outputs({"arn": self.arn})

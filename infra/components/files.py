@@ -16,7 +16,7 @@ class SharedFiles(Component):
 
     Attributes:
         mount: for a task that mounts it.
-        ready: mount targets, without which a task that mounts it does not start.
+        ready: mount targets and rules, without which a task that mounts it does not start.
     """
 
     def __init__(self, place: Place, network: Network, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -28,7 +28,7 @@ class SharedFiles(Component):
             vpc_id=network.vpc_id,
             opts=self.child(),
         )
-        allow(self, "worker-files", network.groups.worker, group, ports.FILES)
+        rules = allow(self, "worker-files", network.groups.worker, group, ports.FILES)
         system = aws.efs.FileSystem(
             names.logical("files"),
             encrypted=True,
@@ -49,7 +49,7 @@ class SharedFiles(Component):
             opts=self.child(),
         )
         # Their number is known beforehand, their subnets are not.
-        self.ready: list[pulumi.Resource] = [
+        targets: list[pulumi.Resource] = [
             aws.efs.MountTarget(
                 names.logical(f"files-{zone}"),
                 file_system_id=system.id,
@@ -59,5 +59,6 @@ class SharedFiles(Component):
             )
             for zone in range(place.settings.availability_zones)
         ]
+        self.ready = [*targets, *rules]
         self.mount = Files(system.id, system.arn, point.id, point.arn)
         self.register_outputs({"file_system": system.id})

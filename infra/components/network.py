@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pulumi
@@ -39,7 +40,8 @@ class Network(Component):
         public_subnet_ids: one subnet per zone, with a route to the internet.
         private_subnet_ids: one per zone, for everything that is not the load balancer.
         groups: security groups.
-        routes: what a task's ways depend on besides its subnet: NAT routes or endpoints, and the groups' rules.
+        routes: what a task needs of the network besides its subnet and group: NAT routes or endpoints, and all rules
+            between groups, which must not go before the tasks do.
     """
 
     def __init__(self, place: Place, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -50,12 +52,12 @@ class Network(Component):
         self.private_subnet_ids = self._vpc.private_subnet_ids if self._nat else self._vpc.isolated_subnet_ids
         names = ("balancer", "api", "scheduler", "worker", "autoscaler", "cache")
         self.groups = Groups(**{name: self._group(name) for name in names})
-        self._rules: list[pulumi.Resource] = []
-        self._rules_of_services()
-        self._rules_of_users()
-        ways = self._ways_to_aws()
-        # With the rules: what runs must be able to talk, also while a destroy lets it drain.
-        self.routes: list[pulumi.Resource] = [self._vpc, *ways, *self._rules]
+        self.routes: list[pulumi.Resource] = [
+            self._vpc,
+            *self._rules_of_services(),
+            *self._rules_of_users(),
+            *self._ways_to_aws(),
+        ]
         self.register_outputs({"vpc_id": self.vpc_id})
 
     @property
@@ -107,21 +109,21 @@ class Network(Component):
 
     # Rules. Each pair that talks is one line here.
 
-    def _rules_of_services(self) -> None:
+    def _rules_of_services(self) -> Iterator[pulumi.Resource]:
         groups = self.groups
-        self._rules += allow(self, "balancer-api", groups.balancer, groups.api, ports.API)
+        yield from allow(self, "balancer-api", groups.balancer, groups.api, ports.API)
         for name, group in (("api", groups.api), ("worker", groups.worker), ("autoscaler", groups.autoscaler)):
-            self._rules += allow(self, f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
-            self._rules += allow(self, f"{name}-cache", group, groups.cache, ports.CACHE)
+            yield from allow(self, f"{name}-scheduler", group, groups.scheduler, ports.SCHEDULER)
+            yield from allow(self, f"{name}-cache", group, groups.cache, ports.CACHE)
         # Dask's workers fetch data from each other; its scheduler calls them for broadcast, gather and profiles.
-        self._rules += allow(self, "worker-worker", groups.worker, groups.worker, *ports.WORKERS)
-        self._rules += allow(self, "scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
+        yield from allow(self, "worker-worker", groups.worker, groups.worker, *ports.WORKERS)
+        yield from allow(self, "scheduler-worker", groups.scheduler, groups.worker, *ports.WORKERS)
 
-    def _rules_of_users(self) -> None:
+    def _rules_of_users(self) -> Iterator[pulumi.Resource]:
         settings, groups = self.place.settings, self.groups
         for port in (ports.HTTP, ports.HTTPS) if settings.domain else (ports.HTTP,):
             for number, network in enumerate(settings.ingress_cidrs):
-                ingress = aws.vpc.SecurityGroupIngressRule(
+                yield aws.vpc.SecurityGroupIngressRule(
                     self.place.names.logical(f"users-balancer-{port}-{number}"),
                     security_group_id=groups.balancer.id,
                     cidr_ipv4=str(network),
@@ -131,9 +133,8 @@ class Network(Component):
                     description="users of the API",
                     opts=self.child(),
                 )
-                self._rules.append(ingress)
         for number, network in enumerate(settings.worker_egress_cidrs):
-            rule = aws.vpc.SecurityGroupEgressRule(
+            yield aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"worker-out-{number}"),
                 security_group_id=groups.worker.id,
                 cidr_ipv4=str(network),
@@ -141,15 +142,14 @@ class Network(Component):
                 description="workerEgressCidrs",
                 opts=self.child(),
             )
-            self._rules.append(rule)
 
     # The way to AWS's own services.
 
-    def _ways_to_aws(self) -> list[pulumi.Resource]:
+    def _ways_to_aws(self) -> Iterator[pulumi.Resource]:
         s3 = aws.ec2.get_prefix_list_output(name=self._service("s3"), opts=pulumi.InvokeOutputOptions(parent=self))
         tasks = {name: getattr(self.groups, name) for name in ("api", "scheduler", "worker", "autoscaler")}
         for name, group in tasks.items():
-            rule = aws.vpc.SecurityGroupEgressRule(
+            yield aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"{name}-s3"),
                 security_group_id=group.id,
                 prefix_list_id=s3.id,
@@ -159,11 +159,11 @@ class Network(Component):
                 description="S3, which also holds the layers of images",
                 opts=self.child(),
             )
-            self._rules.append(rule)
         if not self._nat:
-            return self._endpoints(tasks)
+            yield from self._endpoints(tasks)
+            return
         for name, group in tasks.items():
-            rule = aws.vpc.SecurityGroupEgressRule(
+            yield aws.vpc.SecurityGroupEgressRule(
                 self.place.names.logical(f"{name}-https"),
                 security_group_id=group.id,
                 cidr_ipv4=ANYWHERE,
@@ -173,16 +173,13 @@ class Network(Component):
                 description="AWS through NAT",
                 opts=self.child(),
             )
-            self._rules.append(rule)
-        return []
 
-    def _endpoints(self, tasks: dict[str, aws.ec2.SecurityGroup]) -> list[pulumi.Resource]:
+    def _endpoints(self, tasks: dict[str, aws.ec2.SecurityGroup]) -> Iterator[pulumi.Resource]:
         group = self._group("endpoints")
         for name, source in tasks.items():
-            self._rules += allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
-        services = endpoints.interfaces(quotas=self.place.settings.service_quotas_endpoint)
-        return [
-            aws.ec2.VpcEndpoint(
+            yield from allow(self, f"{name}-endpoints", source, group, ports.HTTPS)
+        for service in endpoints.interfaces(quotas=self.place.settings.service_quotas_endpoint):
+            yield aws.ec2.VpcEndpoint(
                 self.place.names.logical(f"endpoint-{service.replace('.', '-')}"),
                 vpc_id=self.vpc_id,
                 service_name=self._service(service),
@@ -192,8 +189,6 @@ class Network(Component):
                 private_dns_enabled=True,
                 opts=self.child(),
             )
-            for service in services
-        ]
 
 
 def allow(
@@ -204,7 +199,7 @@ def allow(
     first: int,
     last: int | None = None,
 ) -> list[pulumi.Resource]:
-    """Let one security group reach another at a range of TCP ports; the rules, which are the component's."""
+    """Let one security group reach another at a range of TCP ports; return the rules, which are the component's."""
     rules: list[pulumi.Resource] = []
     for kind, own, other in (
         (aws.vpc.SecurityGroupEgressRule, source, target),

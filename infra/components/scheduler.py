@@ -22,6 +22,7 @@ class Scheduler(Component):
         address: of the task that is running and healthy, such as `tcp://10.0.1.7:8786`; there once it is.
         service: name of the ECS service.
         task: its task definition.
+        ready: it, for those who must not be there without it.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Scheduler(Component):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("scheduler", wiring.place, opts)
-        settings, names = wiring.place.settings, wiring.place.names
+        settings, names, who = wiring.place.settings, wiring.place.names, wiring.place.credentials
         self.task = Task(
             "scheduler",
             wiring.place,
@@ -76,8 +77,10 @@ class Scheduler(Component):
             task_definition=self.task.arn,
             container=self.task.container,
             region=wiring.place.region,
-            profile=wiring.place.profile,
-            role_arn=wiring.place.role_arn,
+            profile=who.profile,
+            role_arn=who.role_arn,
+            session_name=who.session_name,
+            external_id=who.external_id,
             scheme=wiring.scheme,
             port=ports.SCHEDULER,
             timeout=settings.scheduler_timeout,
@@ -85,4 +88,5 @@ class Scheduler(Component):
         )
         self.service = service.name
         self.address = found.address
+        self.ready: list[pulumi.Resource] = [service]
         self.register_outputs({"address": self.address})

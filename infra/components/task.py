@@ -107,7 +107,9 @@ class Task(Component):
     """
 
     def __init__(self, service: str, place: Place, args: TaskArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(f"{service}-task", place, opts, component=service)
+        # Tagged as the service: the autoscaler has ECS copy the definition's tags to its workers, and tags them itself
+        # as the component `worker`. Which of two values wins, AWS does not say.
+        super().__init__(f"{service}-task", place, opts, tag=service)
         self.container = service
         self._service = service
         self._args = args
@@ -189,7 +191,9 @@ class Task(Component):
             task_role_arn=role.arn,
             volumes=self._volumes(),
             container_definitions=pulumi.Output.json_dumps([self._container(logs)]),
-            # Old revisions stay: ECS rolls a failed deployment back to one, and workers run on theirs until they leave.
+            # Old revisions stay registered: a circuit breaker's rollback goes back to the last one, and a launch of
+            # workers that is made again names the one that it had. ECS refuses both once a revision is deregistered.
+            # What is left behind, after `destroy` too, costs nothing and runs nothing: the revisions of each family.
             skip_destroy=True,
             opts=self.child(),
         )

@@ -21,7 +21,7 @@ class Worker(Component):
     """What a worker is.
 
     Attributes:
-        task: its task definition; old revisions stay registered, so that a rollback finds its own.
+        task: its task definition.
         ready: what must be there before one is started.
     """
 

@@ -6,78 +6,20 @@ at once. boto3 is imported when a client is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
 from infra.dynamic.clock import Clock
+from infra.dynamic.refusals import AwsRefused, AwsUnavailable, ServiceMissing, action, refusal, said
+from infra.dynamic.session import Access, Properties, account_of, open_client
 from services.autoscaler.fleet.quota import Backoff
 
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 20.0
 TRIES = 10
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 DESCRIBE_MAX = 100
-SESSION_NAME = "tidegate-pulumi"
-
-_AGAIN = frozenset(
-    {
-        "InternalFailure",
-        "InternalServerError",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServerException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-_AGAIN_BEHIND = ("Request limit exceeded", "RequestLimitExceeded", "Rate exceeded")
-_SERVER_ERROR = 500
-
-Properties = Mapping[str, Any]
-
-
-class AwsRefused(Exception):
-    """AWS refused a call, and would again."""
-
-
-class ClusterMissing(AwsRefused):
-    """There is no such cluster, or it was deleted."""
-
-
-class ServiceMissing(AwsRefused):
-    """There is no such service, or it was deleted."""
-
-
-class AwsUnavailable(Exception):
-    """A call was throttled, or failed on the way, until there was no more time for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How AWS is reached.
-
-    Attributes:
-        region: of the cluster.
-        profile: of the AWS configuration; None: credentials from where boto3 finds them.
-        role_arn: role to assume first, by STS.
-        endpoint_url: in place of AWS's own addresses.
-    """
-
-    region: str
-    profile: str | None = None
-    role_arn: str | None = None
-    endpoint_url: str | None = None
-
-    @classmethod
-    def of(cls, properties: Properties) -> Self:
-        """Return what a dynamic resource was given."""
-        return cls(*(properties.get(name) for name in ("region", "profile", "role_arn", "endpoint_url")))  # type: ignore[arg-type]
+_ARN_PARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,54 +29,43 @@ class World:
     Attributes:
         connect: opens an ECS client that does not try again by itself.
         clock: of all waits.
+        account: tells whose credentials these are: the account's id.
     """
 
     connect: Callable[[Access], Any]
     clock: Clock
+    account: Callable[[Access], str]
 
     def ecs(self, properties: Properties, deadline: float) -> Ecs:
         """Return ECS as a resource with these properties reaches it."""
         return Ecs(self.connect(Access.of(properties)), self.clock, deadline)
 
+    def confirm_gone(self, properties: Properties, missing: AwsRefused) -> None:
+        """Make sure that a cluster, or a service in it, is missing where it was, and not merely somewhere else.
 
-def open_client(access: Access) -> Any:
-    """Return an ECS client of boto3's.
-
-    Raises:
-        AwsRefused: no credentials are found, the profile is unknown, or the role cannot be assumed.
-    """
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1})
-    try:
-        session = boto3.Session(region_name=access.region, profile_name=access.profile)
-        if access.role_arn:
-            session = _assume(session, access)
-        return session.client("ecs", config=config, endpoint_url=access.endpoint_url)
-    except (BotoCoreError, ClientError) as error:
-        code, reason, _ = _said(error)
-        what = f"assume the role {access.role_arn}" if access.role_arn else "open an ECS client"
-        raise AwsRefused(f"cannot {what} in {access.region}: {code}: {reason}{_cure(code, 'sts:AssumeRole')}") from None
-
-
-def _assume(session: Any, access: Access) -> Any:
-    """Return a session under the role; boto3 tries again by itself here."""
-    import boto3
-
-    sts = session.client("sts", endpoint_url=access.endpoint_url)
-    credentials = sts.assume_role(RoleArn=access.role_arn, RoleSessionName=SESSION_NAME)["Credentials"]
-    sts.close()
-    return boto3.Session(
-        aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"],
-        aws_session_token=credentials["SessionToken"],
-        region_name=access.region,
-    )
+        Raises:
+            AwsRefused: this is another account or region than the cluster's, so that nothing is known of it.
+        """
+        access, arn = Access.of(properties), str(properties["cluster"])
+        parts = arn.split(":")
+        if len(parts) < _ARN_PARTS:
+            return
+        region, owner = parts[3], parts[4]
+        account = self.account(access)
+        if account != owner:
+            raise AwsRefused(
+                f"cluster {arn} is account {owner}'s, and these credentials are account {account}'s, where it is not "
+                f"seen ({missing}). Give the stack credentials of {owner}: by aws:profile, by aws:assumeRoles, or in "
+                "the environment"
+            ) from None
+        if region != access.region:
+            raise AwsRefused(
+                f"cluster {arn} is in {region}, and {access.region} was asked, where it is not seen ({missing}). Set "
+                f"aws:region to {region}"
+            ) from None
 
 
-REAL = World(open_client, Clock())
+REAL = World(open_client, Clock(), account_of)
 
 
 class Ecs:
@@ -169,8 +100,8 @@ class Ecs:
         for found in answer["services"]:
             if found.get("status") != "INACTIVE":
                 return found
-        said = ", ".join(str(failure.get("reason")) for failure in answer.get("failures", ())) or "INACTIVE"
-        raise ServiceMissing(f"there is no service {service} in cluster {cluster}: ECS says {said}")
+        reasons = ", ".join(str(failure.get("reason")) for failure in answer.get("failures", ())) or "INACTIVE"
+        raise ServiceMissing(f"there is no service {service} in cluster {cluster}: ECS says {reasons}")
 
     def tasks_of(self, cluster: str, **filters: str) -> list[str]:
         """List the ARNs of tasks, all pages."""
@@ -205,56 +136,16 @@ class Ecs:
             try:
                 answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
             except (BotoCoreError, ClientError) as error:
-                code, reason, again = _said(error)
+                code, reason, again = said(error)
                 if not again:
-                    raise _refusal(operation, parameters, code, reason) from None
+                    raise refusal(operation, parameters, code, reason) from None
                 wait = backoff.refused()
                 if tried == TRIES or self._clock.now() + wait > self._deadline:
                     raise AwsUnavailable(
-                        f"{_action(operation)} failed {tried} times, last with {code}: {reason}. "
+                        f"{action(operation)} failed {tried} times, last with {code}: {reason}. "
                         "Nothing is wrong with the stack: run the same command again in some minutes."
                     ) from None
                 self._clock.sleep(wait)
             else:
                 return answer
         raise AssertionError("unreachable")
-
-
-def _said(error: Exception) -> tuple[str, str, bool]:
-    """Return code and message of what boto3 raised, and whether the same call may succeed later."""
-    from botocore.exceptions import ConnectionError as NotConnected
-    from botocore.exceptions import HTTPClientError
-
-    response = getattr(error, "response", None) or {}
-    body = response.get("Error", {})
-    code, reason = str(body.get("Code") or type(error).__name__), str(body.get("Message") or error)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    again = (
-        isinstance(error, (HTTPClientError, NotConnected))
-        or code in _AGAIN
-        or status >= _SERVER_ERROR
-        or any(text in reason for text in _AGAIN_BEHIND)
-    )
-    return code, reason, again
-
-
-def _refusal(operation: str, parameters: Properties, code: str, reason: str) -> AwsRefused:
-    cluster = parameters.get("cluster")
-    text = f"{_action(operation)} in cluster {cluster} was refused: {code}: {reason}{_cure(code, _action(operation))}"
-    if code == "ClusterNotFoundException":
-        return ClusterMissing(f"{text}. Is it in this region and account?")
-    if code == "ServiceNotFoundException":
-        return ServiceMissing(text)
-    return AwsRefused(text)
-
-
-def _action(operation: str) -> str:
-    return "ecs:" + "".join(part.title() for part in operation.split("_"))
-
-
-def _cure(code: str, action: str) -> str:
-    if code.startswith("AccessDenied"):
-        return f". Whoever runs Pulumi (or the role given as role_arn) must be allowed {action}"
-    if "Token" in code or "Credential" in code:
-        return ". Log in to AWS again, or name the profile that has credentials"
-    return ""

@@ -11,23 +11,32 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from infra.dynamic.aws import AwsRefused, ClusterMissing, Ecs
+from infra.dynamic.aws import Ecs
 from infra.dynamic.clock import Clock
 from infra.dynamic.provider import EcsProvider, difference
+from infra.dynamic.refusals import AwsRefused, ClusterMissing
 from services.autoscaler.fleet.ecs_task import FLEET_TAG, Task, started_by, stopped, task_id
 from services.autoscaler.fleet.quota import TokenBucket
 
 TIMEOUT = 300.0
+"""Of a small fleet: a worker drains for two minutes at most, and ECS takes its time to say so."""
 POLL_INTERVAL = 5.0
 LOOKS = 2
 """Looks, one after the other, that must find nothing: the last tasks of an autoscaler may not be listed yet."""
 # RunTask and StopTask share a bucket of the account's (burst 100, 40/s), which others use as well.
 STOP_BURST, STOP_RATE = 50, 30
+_SHARE = 0.5
+"""Of that rate, what is reckoned with: throttled stops are made again, and looks take time too."""
 _TOLD = 5
 
 
 class FleetStillRuns(Exception):
     """Tasks of the fleet were still there when the time was over."""
+
+
+def timeout_for(workers: int) -> float:
+    """Return the seconds in which a fleet of so many workers can be gone."""
+    return TIMEOUT + workers / (STOP_RATE * _SHARE)
 
 
 class FleetStopProvider(EcsProvider):
@@ -54,21 +63,21 @@ class FleetStopProvider(EcsProvider):
 
         Raises:
             FleetStillRuns: some are still there at the end of the time.
-            AwsRefused: whoever runs Pulumi may not stop or see them.
+            AwsRefused: whoever runs Pulumi may not stop or see them, or works in another account than the cluster's.
         """
         timeout = float(props.get("timeout") or TIMEOUT)
         try:
             with self.world.ecs(props, self.world.clock.now() + timeout) as ecs:
                 _Stop(ecs, self.world.clock, props["cluster"], props["fleet_name"]).run(timeout)
-        except ClusterMissing:
-            return
+        except ClusterMissing as missing:
+            self.world.confirm_gone(props, missing)
 
 
 class FleetStop(Resource, module="tidegate", name="FleetStop"):
     """Stops a fleet when it is destroyed.
 
-    The order is the program's to give: this resource depends on the cluster, and the autoscaler's service on this
-    resource. So a destroy removes the service first, then stops what it has left, and the cluster last.
+    The order is the program's to give: this resource depends on what workers need, and the autoscaler's service on this
+    resource. So a destroy removes the service first, then stops what it has left, and the rest with the cluster last.
 
     Another `cluster` or `fleet_name` replaces the resource, and the delete of the old one stops the old fleet. Always
     give the cluster's ARN: its name in place of its ARN would count as another cluster.
@@ -80,8 +89,10 @@ class FleetStop(Resource, module="tidegate", name="FleetStop"):
         region: of the cluster.
         profile: of the AWS configuration to take credentials from; by default boto3 finds them as ever.
         role_arn: role to assume.
+        session_name: of the role's session.
+        external_id: that the role's trust asks for.
         endpoint_url: of ECS and STS in place of AWS's, for tests; `AWS_ENDPOINT_URL` works by itself.
-        timeout: seconds until all must be gone; workers drain for 120 s at most.
+        timeout: seconds until all must be gone; `timeout_for` knows how many.
         opts: of the resource.
     """
 
@@ -94,6 +105,8 @@ class FleetStop(Resource, module="tidegate", name="FleetStop"):
         region: pulumi.Input[str],
         profile: pulumi.Input[str] | None = None,
         role_arn: pulumi.Input[str] | None = None,
+        session_name: pulumi.Input[str] | None = None,
+        external_id: pulumi.Input[str] | None = None,
         endpoint_url: pulumi.Input[str] | None = None,
         timeout: pulumi.Input[float] = TIMEOUT,
         opts: pulumi.ResourceOptions | None = None,
@@ -104,6 +117,8 @@ class FleetStop(Resource, module="tidegate", name="FleetStop"):
             "region": region,
             "profile": profile,
             "role_arn": role_arn,
+            "session_name": session_name,
+            "external_id": external_id,
             "endpoint_url": endpoint_url,
             "timeout": timeout,
         }
@@ -178,6 +193,6 @@ class _Stop:
         return (
             f"{len(left)} tasks of fleet {self._fleet!r} are still in cluster {self._cluster} after {timeout:g} s, so "
             f"that ECS would refuse to delete it:\n{tasks}\n"
-            "What to do: make sure that no autoscaler of this fleet runs any more, and run `pulumi destroy` again. "
-            "A very large fleet needs longer: raise `timeout`."
+            "What to do: make sure that no autoscaler of this fleet runs any more, and run `pulumi destroy` again: it "
+            f"goes on from here, for another {timeout:g} s (reckoned from tidegate:workersMax at the last `pulumi up`)."
         )

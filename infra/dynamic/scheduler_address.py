@@ -22,10 +22,12 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from infra.dynamic.aws import ClusterMissing, Ecs, Properties, ServiceMissing
+from infra.dynamic.aws import Ecs
 from infra.dynamic.clock import Clock
 from infra.dynamic.observed import Found, Seen, Wanted, astray, hopeless, ready, report, seen_of
 from infra.dynamic.provider import EcsProvider, difference
+from infra.dynamic.refusals import ClusterMissing, ServiceMissing
+from infra.dynamic.session import Properties
 
 TIMEOUT = 600.0
 POLL_INTERVAL = 5.0
@@ -71,13 +73,17 @@ class SchedulerAddressProvider(EcsProvider):
 
         While no task is ready (ECS is replacing it), what was known stays: a refresh at that moment must not change
         what depends on the address. Service or cluster gone: so is this resource.
+
+        Raises:
+            AwsRefused: whoever runs Pulumi may not look, or works in another account than the cluster's.
         """
         deadline = self.world.clock.now() + READ_SECONDS
         try:
             with self.world.ecs(props, deadline) as ecs:
                 wanted = _wanted(props)
                 found = ready(_look(ecs, props, wanted, ("RUNNING",)), wanted)
-        except (ClusterMissing, ServiceMissing):
+        except (ClusterMissing, ServiceMissing) as missing:
+            self.world.confirm_gone(props, missing)
             return ReadResult("", {})
         return ReadResult(id_, _outputs(props, found) if found else props)
 
@@ -122,6 +128,8 @@ class SchedulerAddress(Resource, module="tidegate", name="SchedulerAddress"):
         port: of the address.
         profile: of the AWS configuration to take credentials from; by default boto3 finds them as ever.
         role_arn: role to assume for looking.
+        session_name: of the role's session.
+        external_id: that the role's trust asks for.
         endpoint_url: of ECS and STS in place of AWS's, for tests; `AWS_ENDPOINT_URL` works by itself.
         timeout: seconds to wait at most.
         poll_interval: seconds between two looks, about.
@@ -150,6 +158,8 @@ class SchedulerAddress(Resource, module="tidegate", name="SchedulerAddress"):
         port: pulumi.Input[int] = 8786,
         profile: pulumi.Input[str] | None = None,
         role_arn: pulumi.Input[str] | None = None,
+        session_name: pulumi.Input[str] | None = None,
+        external_id: pulumi.Input[str] | None = None,
         endpoint_url: pulumi.Input[str] | None = None,
         timeout: pulumi.Input[float] = TIMEOUT,
         poll_interval: pulumi.Input[float] = POLL_INTERVAL,
@@ -165,6 +175,8 @@ class SchedulerAddress(Resource, module="tidegate", name="SchedulerAddress"):
             "port": port,
             "profile": profile,
             "role_arn": role_arn,
+            "session_name": session_name,
+            "external_id": external_id,
             "endpoint_url": endpoint_url,
             "timeout": timeout,
             "poll_interval": poll_interval,

@@ -174,6 +174,23 @@ def _check_tags(tags: Sequence[Parameters]) -> None:
         _check_text("RunTask", "tag value", tag.get("value", ""), 256, _TAG)
 
 
+def tags_of_task(parameters: Parameters, definition: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags that a RunTask gives its tasks: its own, and those of the definition when it passes them on.
+
+    AWS does not say which value a key has that both give: differing ones are refused, so that nobody counts on one.
+    """
+    tags = {tag.get("key", ""): tag.get("value", "") for tag in parameters.get("tags", ())}
+    passed = definition if parameters.get("propagateTags") == "TASK_DEFINITION" else {}
+    for key, value in passed.items():
+        if tags.setdefault(key, value) != value:
+            raise invalid(
+                "RunTask", f"Tag {key!r} is {tags[key]!r} in the request and {value!r} in the task definition."
+            )
+    merged = [{"key": key, "value": value} for key, value in tags.items()]
+    _check_tags(merged)
+    return merged
+
+
 def check_list(parameters: Parameters) -> None:
     """Refuse a listing with filters that exclude each other."""
     filters = parameters.keys() - {"cluster", "nextToken", "maxResults"}

@@ -62,6 +62,7 @@ class Operations:
         limits.check_run(parameters)
         definition = self._definition(parameters["taskDefinition"])
         provider = self._provider(parameters)
+        tags = limits.tags_of_task(parameters, definition.tags)
         token = parameters.get("clientToken")
         if token in self._tokens:
             before, tasks = self._tokens[token]
@@ -75,7 +76,7 @@ class Operations:
         room = self.room(provider or ON_DEMAND, count)
         if not room and self.capacity_raises:
             raise client_error("RunTask", "ClientException", f"{NO_CAPACITY}.")
-        tasks = [self.start(definition, provider, parameters) for _ in range(room)]
+        tasks = [self.start(definition, provider, {**parameters, "tags": tags}) for _ in range(room)]
         if token and tasks:
             self._tokens[token] = parameters, tasks
         failures = [{"reason": f"{NO_CAPACITY}."} for _ in range(count - room)]

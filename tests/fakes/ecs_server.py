@@ -1,6 +1,7 @@
 """The fake ECS over HTTP on 127.0.0.1, for real processes with real boto3: set AWS_ENDPOINT_URL to its address.
 
-Speaks AWS JSON 1.1 for ECS and Service Quotas, and serves the task metadata endpoint, version 4, under `/v4/<task id>`.
+Speaks AWS JSON 1.1 for ECS and Service Quotas, answers STS's GetCallerIdentity, and serves the task metadata endpoint,
+version 4, under `/v4/<task id>`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 
 from tests.fakes.ecs import FakeEcs
-from tests.fakes.ecs_task import ON_DEMAND, FakeTask
+from tests.fakes.ecs_task import ACCOUNT, ON_DEMAND, FakeTask
 from tests.fakes.quotas import FakeQuotas
 
 METHODS = {
@@ -26,6 +27,11 @@ METHODS = {
     "AmazonEC2ContainerServiceV20141113.DescribeServices": "describe_services",
     "ServiceQuotasV20190624.GetServiceQuota": "get_service_quota",
 }
+IDENTITY = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    f"<Arn>arn:aws:iam::{ACCOUNT}:user/testing</Arn><UserId>AIDAEXAMPLE</UserId><Account>{ACCOUNT}</Account>"
+    "</GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
+)
 
 
 class EcsServer:
@@ -97,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if b"Action=GetCallerIdentity" in body:
+            self._send(200, "text/xml", IDENTITY.encode())
+            return
         target = self.headers.get("X-Amz-Target", "")
         method = METHODS.get(target)
         if method is None:
@@ -133,9 +142,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body, default=_plain).encode()
+        self._send(status, "application/x-amz-json-1.1", json.dumps(body, default=_plain).encode())
+
+    def _send(self, status: int, kind: str, data: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

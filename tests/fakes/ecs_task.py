@@ -30,6 +30,7 @@ class Definition:
         active: whether new tasks may be started from it.
         health_after: seconds from RUNNING until the container's health check has answered; None: it has none.
         healthy: what the health check answers.
+        tags: of the definition, which RunTask may pass on to tasks.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Definition:
     active: bool = True
     health_after: float | None = None
     healthy: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from infra.__main__ import main
@@ -61,18 +62,37 @@ def run(
     stack: str = "dev",
     project: str = "tidegate",
     preview: bool = False,
-    more: Mapping[str, str] | None = None,
+    aws: Mapping[str, str] | None = None,
 ) -> Graph:
-    """Run the program with these settings, and more that are not its own."""
+    """Run the program with these settings; the same ones only once, since nobody changes a graph.
+
+    Args:
+        settings: of the stack, by key.
+        stack: name of the stack.
+        project: name of the project.
+        preview: whether it is a preview.
+        aws: configuration of the AWS provider beyond its region, by key.
+    """
     keys = {f"tidegate:{key}": value for key, value in settings.items()}
+    keys |= {f"aws:{key}": value for key, value in (aws or {}).items()}
+    return _run(frozenset(keys.items()), stack, project, preview)
+
+
+@lru_cache(maxsize=64)
+def _run(keys: frozenset[tuple[str, str]], stack: str, project: str, preview: bool) -> Graph:
     return record(
         lambda: main(find_place()),
-        config={**REGION, **keys, **(more or {})},
+        config={**REGION, **dict(keys)},
         stack=stack,
         project=project,
         preview=preview,
         outputs={"SchedulerAddress": _address},
     )
+
+
+def graph_of(name: str) -> Graph:
+    """The program as it was recorded with a combination of settings."""
+    return run(COMBINATIONS[name])
 
 
 def _address(resource: Recorded) -> Mapping[str, str]:

@@ -271,10 +271,10 @@ def test_alarms_go_to_a_topic_of_their_region() -> None:
 def test_a_region_that_pulumi_alone_knows_is_checked_too() -> None:
     with pytest.raises(ConfigError, match="alarmTopic"):
         check_region(accepted(alarmTopic=TOPIC), "eu-west-1")
-    unset = {"aws:region": ""}  # the recorded provider is in us-east-1 all the same
-    run({"alarmTopic": TOPIC}, more=unset)
+    unset = {"region": ""}  # the recorded provider is in us-east-1 all the same
+    run({"alarmTopic": TOPIC}, aws=unset)
     with pytest.raises(SystemExit):
-        run({"alarmTopic": TOPIC.replace("us-east-1", "eu-west-1")}, more=unset)
+        run({"alarmTopic": TOPIC.replace("us-east-1", "eu-west-1")}, aws=unset)
 
 
 # Tables.

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.dynamic.aws import REAL, Access, AwsRefused, AwsUnavailable, World, open_client
+from infra.dynamic.aws import REAL, World
+from infra.dynamic.refusals import AwsRefused, AwsUnavailable
 from infra.dynamic.scheduler_address import SchedulerAddressProvider
+from infra.dynamic.session import Access, account_of, open_client
 from tests.fakes.ecs import FakeEcs
 from tests.fakes.ecs_server import EcsServer
 from tests.infra.dynamic.world import CLUSTER, FakeClock, inputs, scheduler
@@ -48,7 +50,7 @@ def server(clock: FakeClock) -> Iterator[EcsServer]:
 
 @pytest.fixture
 def provider(clock: FakeClock) -> SchedulerAddressProvider:
-    return SchedulerAddressProvider(World(open_client, clock))
+    return SchedulerAddressProvider(World(open_client, clock, account_of))
 
 
 @pytest.fixture
@@ -145,6 +147,35 @@ def test_a_role_that_must_not_be_assumed() -> None:
 
 
 @pytest.mark.usefixtures("credentials")
+def test_a_role_is_asked_for_as_its_trust_wants_and_its_account_is_the_one_that_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from botocore.client import BaseClient
+    from moto import mock_aws
+
+    asked: list[dict[str, Any]] = []
+    call = BaseClient._make_api_call
+
+    def spy(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        asked.append({"operation": operation, **parameters})
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", spy)
+    role = "arn:aws:iam::210987654321:role/deployer"
+    with mock_aws():
+        assert account_of(Access("eu-central-1")) == "123456789012"
+        access = Access("eu-central-1", role_arn=role, session_name="ci", external_id="stack-7")
+        assert account_of(access) == "210987654321"
+    (assumed,) = (each for each in asked if each["operation"] == "AssumeRole")
+    assert (assumed["RoleArn"], assumed["RoleSessionName"], assumed["ExternalId"]) == (role, "ci", "stack-7")
+
+
+def test_nobody_says_whose_account_it_is(server: EcsServer) -> None:
+    with pytest.raises(AwsRefused, match=r"cannot tell whose account .*NoCredentialsError.*Log in to AWS again"):
+        account_of(Access("eu-central-1", endpoint_url=server.url))
+
+
+@pytest.mark.usefixtures("credentials")
 def test_answers_that_are_lost_and_errors_of_the_server_are_tried_again(
     server: EcsServer, provider: SchedulerAddressProvider, clock: FakeClock
 ) -> None:
@@ -170,7 +201,10 @@ def test_a_wait_between_tries_does_not_pass_the_deadline() -> None:
     clock = FakeClock()
     fake = FakeEcs(clock.now)
     fake.fail_next("ListTasks", "ThrottlingException", "Rate exceeded", times=100)
-    with World(lambda _: fake, clock).ecs({"region": "x"}, clock.now() + 5) as ecs, pytest.raises(AwsUnavailable):
+    with (
+        World(lambda _: fake, clock, account_of).ecs({"region": "x"}, clock.now() + 5) as ecs,
+        pytest.raises(AwsUnavailable),
+    ):
         ecs.tasks_of(CLUSTER)
     assert 2 < clock.passed <= 5
 

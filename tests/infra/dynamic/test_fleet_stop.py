@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.dynamic.aws import AwsRefused, AwsUnavailable
-from infra.dynamic.fleet_stop import FleetStillRuns
+from infra.dynamic.aws import World
+from infra.dynamic.fleet_stop import STOP_RATE, TIMEOUT, FleetStillRuns, timeout_for
+from infra.dynamic.refusals import AwsRefused, AwsUnavailable
+from infra.settings import StackSettings
 from services.autoscaler.fleet.ecs import EcsFleet
 from services.autoscaler.model import Capacity, Launch
 from services.autoscaler.settings import EcsSettings
@@ -15,6 +17,7 @@ from tests.fakes.ecs import ON_DEMAND, Definition, FakeTask
 from tests.fakes.ecs_limits import UNLIMITED
 from tests.infra.dynamic.world import CLUSTER, Bench, fleet_inputs, scheduler
 
+(MAX_WORKERS,) = (limit.le for limit in StackSettings.model_fields["workers_max"].metadata if hasattr(limit, "le"))
 WORKER = Definition("worker", 1, stop_timeout=120.0)
 
 
@@ -191,6 +194,22 @@ def test_listings_have_pages_and_descriptions_a_hundred() -> None:
     assert max(len(call.parameters["tasks"]) for call in bench.fake.calls if call.operation == "DescribeTasks") == 100
 
 
+def test_the_largest_fleet_that_can_be_set_is_gone_in_the_time_that_is_reckoned_for_it() -> None:
+    bench = make(quotas=UNLIMITED, drain=None)
+    workers = MAX_WORKERS
+    tasks = [task for _ in range(workers // 10) for task in launch_unlimited(bench)]
+    bench.clock.sleep(60)
+    before = bench.clock.now()
+    bench.fleet_stop.delete("id", fleet_inputs(timeout=timeout_for(workers)))
+    assert statuses(tasks) == {"STOPPED"}
+    assert TIMEOUT < bench.clock.now() - before < timeout_for(workers)
+
+
+def test_a_fleet_s_time_is_reckoned_from_its_size() -> None:
+    assert timeout_for(0) == TIMEOUT
+    assert timeout_for(10_000) - timeout_for(9_999) > 1 / STOP_RATE
+
+
 def launch_unlimited(bench: Bench) -> list[FakeTask]:
     marks = {"startedBy": "tidegate/dev/blue", "tags": [{"key": "tidegate:fleet", "value": "dev/blue"}]}
     run(bench, **marks, count=10)
@@ -241,7 +260,9 @@ def test_those_that_do_not_go_are_told_of_at_the_timeout() -> None:
     message = str(caught.value)
     assert f"7 tasks of fleet 'dev/blue' are still in cluster {CLUSTER} after 30 s" in message
     assert message.count("is STOPPING, wanted STOPPED") == 5
-    assert "run `pulumi destroy` again" in message
+    assert "run `pulumi destroy` again: it goes on from here, for another 30 s" in message
+    assert "tidegate:workersMax" in message
+    assert "raise" not in message, "no setting is this time"
     assert statuses(tasks) == {"STOPPING"}
 
 
@@ -249,6 +270,30 @@ def test_a_cluster_that_is_gone_has_no_fleet() -> None:
     bench = make()
     bench.fleet_stop.delete("id", fleet_inputs(cluster=CLUSTER + "2"))
     assert bench.fake.count("ListTasks") == 1
+
+
+def test_a_cluster_that_another_account_does_not_see_is_not_gone() -> None:
+    bench = make()
+    bench.account = "999999999999"
+    with pytest.raises(AwsRefused, match=r"account 123456789012's, and these credentials are account 999999999999's"):
+        bench.fleet_stop.delete("id", fleet_inputs(cluster=CLUSTER + "2"))
+
+
+def test_a_cluster_that_another_region_does_not_see_is_not_gone() -> None:
+    bench = make()
+    with pytest.raises(AwsRefused, match=r"in eu-central-1, and eu-west-1 was asked.* Set aws:region to eu-central-1"):
+        bench.fleet_stop.delete("id", fleet_inputs(cluster=CLUSTER + "2", region="eu-west-1"))
+
+
+def test_who_cannot_tell_the_account_does_not_say_that_a_cluster_is_gone() -> None:
+    bench = make()
+
+    def nobody(_: object) -> str:
+        raise AwsRefused("cannot tell whose account this is")
+
+    bench.fleet_stop.world = World(bench.fleet_stop.world.connect, bench.clock, nobody)
+    with pytest.raises(AwsRefused, match="cannot tell"):
+        bench.fleet_stop.delete("id", fleet_inputs(cluster=CLUSTER + "2"))
 
 
 def test_a_cluster_that_goes_meanwhile() -> None:

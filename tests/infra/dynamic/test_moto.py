@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.dynamic.aws import World, open_client
+from infra.dynamic.aws import World
 from infra.dynamic.fleet_stop import FleetStopProvider
 from infra.dynamic.scheduler_address import SchedulerAddressProvider, SchedulerNotReady
+from infra.dynamic.session import account_of, open_client
 from tests.contracts.fleet.worlds import World as Account
 from tests.contracts.fleet.worlds import moto_account, moto_world
 from tests.infra.dynamic.world import REGION, FakeClock
@@ -22,7 +23,7 @@ class MotoBench:
         self.account = account
         self.client = account.client
         self.clock = FakeClock()
-        world = World(open_client, self.clock)
+        world = World(open_client, self.clock, account_of)
         self.scheduler = SchedulerAddressProvider(world)
         self.fleet_stop = FleetStopProvider(world)
         (cluster,) = self.client.describe_clusters(clusters=[account.cluster])["clusters"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.dynamic.aws import AwsRefused, AwsUnavailable
+from infra.dynamic.refusals import AwsRefused, AwsUnavailable
 from infra.dynamic.scheduler_address import SchedulerNotReady
 from tests.infra.dynamic.world import CLUSTER, Bench, inputs, scheduler
 
@@ -56,6 +56,15 @@ def test_refresh_when_the_service_is_gone(bench: Bench, outs: dict[str, Any]) ->
 def test_refresh_when_the_cluster_is_gone(bench: Bench, outs: dict[str, Any]) -> None:
     result = bench.scheduler.read("id", {**outs, "cluster": CLUSTER + "2"})
     assert (result.id, result.outs) == ("", {})
+
+
+@pytest.mark.parametrize("what", ["cluster", "service"])
+def test_refresh_from_another_account_does_not_say_that_all_is_gone(
+    bench: Bench, outs: dict[str, Any], what: str
+) -> None:
+    bench.account = "999999999999"
+    with pytest.raises(AwsRefused, match=r"account 123456789012's, and these credentials are account 999999999999's"):
+        bench.scheduler.read("id", {**outs, what: outs[what] + "2"})
 
 
 def test_refresh_without_permission_fails(bench: Bench, outs: dict[str, Any]) -> None:

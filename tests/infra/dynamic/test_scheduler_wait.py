@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.dynamic.aws import AwsRefused, AwsUnavailable, ClusterMissing, ServiceMissing
+from infra.dynamic.refusals import AwsRefused, AwsUnavailable, ClusterMissing, ServiceMissing
 from infra.dynamic.scheduler_address import SchedulerNotReady
 from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND
 from tests.infra.dynamic.world import CLUSTER, Bench, inputs, scheduler

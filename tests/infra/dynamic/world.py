@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from infra.dynamic.aws import Access, World
+from infra.dynamic.aws import World
 from infra.dynamic.clock import Clock
 from infra.dynamic.fleet_stop import FleetStopProvider
 from infra.dynamic.scheduler_address import SchedulerAddressProvider
+from infra.dynamic.session import Access
 from tests.fakes.ecs import Definition, FakeEcs
+from tests.fakes.ecs_task import ACCOUNT
 
 REGION = "eu-central-1"
 CLUSTER = f"arn:aws:ecs:{REGION}:123456789012:cluster/tidegate"
@@ -61,13 +63,18 @@ class Bench:
 
     Args:
         options: of the fake.
+
+    Attributes:
+        account: of the credentials that providers have.
+        accesses: by which they have reached ECS.
     """
 
     def __init__(self, **options: Any) -> None:
         self.clock = FakeClock()
         self.fake = FakeEcs(self.clock.now, **{"latency": lambda _: 40.0, "drain": 2.0, **options})
         self.accesses: list[Access] = []
-        world = World(self._connect, self.clock)
+        self.account = ACCOUNT
+        world = World(self._connect, self.clock, lambda _: self.account)
         self.scheduler = SchedulerAddressProvider(world)
         self.fleet_stop = FleetStopProvider(world)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import secrets
 import string
@@ -34,6 +35,14 @@ def stateful(make: Callable[[Props], Mapping[str, Any]], what: str, *, replaces:
 def password(p: Props) -> Mapping[str, Any]:
     alphabet = string.ascii_letters + string.digits + ("" if p.get("special") is False else "!@#$%&*()-_=+[]{}<>:?")
     return {"result": "".join(secrets.choice(alphabet) for _ in range(int(p["length"])))}
+
+
+def random_id(p: Props) -> Mapping[str, Any]:
+    made = secrets.token_bytes(int(p["byteLength"]))
+    std, url = base64.b64encode(made).decode(), base64.urlsafe_b64encode(made).decode().rstrip("=")
+    prefix = p.get("prefix") or ""
+    texts = {"hex": made.hex(), "dec": str(int.from_bytes(made)), "b64Std": std, "b64Url": url}
+    return {name: prefix + text for name, text in texts.items()}
 
 
 def pem(key: ec.EllipticCurvePrivateKey) -> str:
@@ -89,6 +98,9 @@ def locally_signed(p: Props) -> Mapping[str, Any]:
 
 
 KINDS = {
+    "random:index/randomId:RandomId": stateful(
+        random_id, "random id", replaces=frozenset({"byteLength", "keepers", "prefix"})
+    ),
     "random:index/randomPassword:RandomPassword": stateful(
         password, "password", replaces=frozenset({"length", "special", "keepers"})
     ),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND, SPOT, FakeEcs, Limits
+from tests.fakes.ecs import NO_CAPACITY, ON_DEMAND, SPOT, Definition, FakeEcs, Limits
 from tests.unit.fakes.asking import STRATEGY, UNKNOWN, Clock, ids, listed, make, run
 
 TAG = {"key": "a", "value": "b"}
@@ -69,6 +69,24 @@ def test_runs_that_are_refused(ecs: FakeEcs, changes: dict[str, Any], code: str,
     assert caught.value.operation_name == "RunTask"
     assert ecs.tasks == {}
     assert [call.error for call in ecs.calls] == [code]
+
+
+def test_tags_of_the_definition_are_passed_on_when_they_are_asked_for(ecs: FakeEcs) -> None:
+    ecs.register(Definition("tagged", 1, tags={"a": "b", "c": "d"}))
+    own = {"a": "b", "e": "f"}
+    tags = [{"key": key, "value": value} for key, value in own.items()]
+    for passed, expected in (({}, own), ({"propagateTags": "TASK_DEFINITION"}, {**own, "c": "d"})):
+        (arn,) = ids(run(ecs, taskDefinition="tagged:1", count=1, tags=tags, **passed))
+        (task,) = ecs.describe_tasks(cluster="tidegate", tasks=[arn], include=["TAGS"])["tasks"]
+        assert {tag["key"]: tag["value"] for tag in task["tags"]} == expected
+
+
+def test_a_tag_that_request_and_definition_give_different_values_is_refused(ecs: FakeEcs) -> None:
+    ecs.register(Definition("tagged", 1, tags={"a": "other"}))
+    with pytest.raises(ClientError, match="'a' is 'b' in the request and 'other' in the task definition"):
+        run(ecs, taskDefinition="tagged:1", tags=[TAG], propagateTags="TASK_DEFINITION")
+    assert ecs.tasks == {}
+    run(ecs, taskDefinition="tagged:1", tags=[TAG])
 
 
 @pytest.mark.parametrize(
