@@ -7,34 +7,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from ipaddress import ip_network
 from typing import Any, Final
 
+from infra.policy.confidential import secrets_are_generated, secrets_are_references
 from infra.policy.iam import pass_role_is_scoped, permissions_are_narrow
-from infra.policy.seen import TIER_TAG, Seen, containers, statements, strings
+from infra.policy.seen import TIER_TAG, Seen, containers, statements
 
 __all__ = ["RULES", "STACK_RULES", "Rule", "Seen", "StackRule", "taggable", "violations"]
 
 NARROWEST_WORLD: Final = {4: 8, 6: 32}
 """By IP version, the shortest prefix of a network that is somebody's: a larger one is a good part of the world."""
 REQUIRED_TAGS: Final = ("tidegate:project", "tidegate:stack", "tidegate:component", TIER_TAG)
-
-MAY_HOLD_SECRETS: Final = frozenset({"secretString", "authToken", "privateKeyPem", "caPrivateKeyPem", "result"})
-"""Inputs that are there for secrets; Pulumi encrypts them in its state."""
-
-_SECRET_NAME = re.compile(
-    r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:^|_)(?:PASS|PASSWD|PWD|KEY)(?:_|$)|APIKEY", re.IGNORECASE
-)
-_SECRET_VALUE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|://[^/\s:@\"]*:[^/\s@\"]+@"  # a URL with a password
-    r"|--(?:password|passwd|token|secret|requirepass)[= ]\S",
-    re.IGNORECASE,
-)
 
 ENCRYPTED: Final[Mapping[str, Sequence[str]]] = {
     "aws:elasticache/replicationGroup:ReplicationGroup": ("atRestEncryptionEnabled", "transitEncryptionEnabled"),
@@ -133,20 +119,6 @@ def storage_is_encrypted(seen: Seen) -> Iterator[str]:
         yield "a cache without a replication group is not encrypted at rest: make a ReplicationGroup"
 
 
-def secrets_are_references(seen: Seen) -> Iterator[str]:
-    """No secret in what Pulumi keeps in the clear: variables of containers, or keys anywhere."""
-    for path, text in strings(seen.inputs):
-        if path[0] not in MAY_HOLD_SECRETS and _SECRET_VALUE.search(text):
-            yield f"{'.'.join(path)} holds a key: keep it in Secrets Manager"
-    plain = seen.type == "aws:ssm/parameter:Parameter" and seen.inputs.get("type") != "SecureString"
-    if plain and _SECRET_NAME.search(str(seen.inputs.get("name") or seen.name)):
-        yield "is a secret by its name, and no SecureString"
-    for container in containers(seen):
-        for variable in container.get("environment") or ():
-            if _SECRET_NAME.search(str(variable.get("name"))):
-                yield f"the variable {variable['name']} is in the clear: give it by the container's `secrets`"
-
-
 def logs_are_kept_for_a_time(seen: Seen) -> Iterator[str]:
     """Each log group has a retention."""
     if seen.type == "aws:cloudwatch/logGroup:LogGroup" and not seen.inputs.get("retentionInDays"):
@@ -224,6 +196,7 @@ RULES: Final[Mapping[str, Rule]] = {
 STACK_RULES: Final[Mapping[str, StackRule]] = {
     "only-the-balancer-faces-the-world": only_the_balancer_faces_the_world,
     "buckets-are-encrypted-and-private": buckets_are_encrypted_and_private,
+    "secrets-are-generated": secrets_are_generated,
 }
 """About several together."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
+import pulumi_random as random
 import pytest
 
 from infra.policy import __main__ as pack
@@ -102,6 +103,14 @@ def files(**values: Any) -> None:
     aws.efs.FileSystem("x", tags=TAGS, opts=pulumi.ResourceOptions(protect=protect), **values)
 
 
+def kept(value: pulumi.Input[str]) -> None:
+    aws.secretsmanager.SecretVersion("x", secret_id="x", secret_string=value)
+
+
+def generated() -> pulumi.Output[str]:
+    return random.RandomPassword("x", length=40).result
+
+
 AES = [aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="AES256")]
 PASSED = {"Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}}
 ROLE = "arn:aws:iam::123456789012:role/x"
@@ -175,6 +184,10 @@ BROKEN: list[tuple[str, Callable[[], Any]]] = [
         "secrets-are-references",
         lambda: aws.ssm.Parameter("x", type="String", value="-----BEGIN EC PRIVATE KEY-----\nx", tags=TAGS),
     ),
+    ("secrets-are-generated", lambda: kept("hunter2")),
+    ("secrets-are-generated", lambda: kept(pulumi.Output.secret("hunter2"))),
+    ("secrets-are-generated", lambda: cache(auth_token="hunter2hunter2hunter2")),
+    ("secrets-are-generated", lambda: database(password="hunter2")),
     ("logs-are-kept-for-a-time", lambda: aws.cloudwatch.LogGroup("x", tags=TAGS)),
     ("everything-is-tagged", lambda: aws.sns.Topic("x", tags={**TAGS, "tidegate:component": ""})),
     ("everything-is-tagged", lambda: aws.ec2.SecurityGroup("x")),
@@ -199,6 +212,9 @@ FINE: list[Callable[[], Any]] = [
     lambda: task(API_KEEP_ALIVE="75", REDIS_URL="rediss://cache:6379/0"),
     cache,
     bucket,
+    lambda: kept(generated().apply(lambda text: f'{{"key": "{text}"}}')),
+    lambda: cache(auth_token=generated()),
+    lambda: database(password=generated()),
     lambda: repository(encryption_configurations=AES),
     lambda: task(LOG_FORMAT="json"),
     lambda: service(False),
