@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 
 import structlog
@@ -116,37 +116,46 @@ class ChangeHub:
         left = deadline - asyncio.get_running_loop().time()
         await watch.wait(max(0.0, min(left, self._poll_seconds)))
 
-    async def wait_final(self, task_ids: Sequence[str], seconds: float) -> dict[str, StoredRecord | None]:
-        """Hold until all these tasks are final (or unknown), at most `seconds`, or until the process ends.
+    async def final_record(self, task_id: str, seconds: float, *, with_results: bool = False) -> StoredRecord | None:
+        """Hold until this task is final (or unknown), at most `seconds`, or until the process ends.
 
         Returns:
-            the records last read, of those ids only that were open when last looked at.
+            its record as last read.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        read: dict[str, StoredRecord | None] = {}
-        unsure = list(dict.fromkeys(task_ids))
-        open_ids = set(unsure)
-        with self.watch(unsure) as watch:
+        with self.watch([task_id]) as watch:
             while True:
-                for task_id, record in zip(unsure, await self._store.get(unsure), strict=True):
-                    read[task_id] = record
-                    if record is None or record.state in FINAL_STATES:
-                        open_ids.discard(task_id)
-                    else:
-                        open_ids.add(task_id)
-                if not open_ids or self.closing or asyncio.get_running_loop().time() >= deadline:
-                    return read
-                unsure = await self._next(watch, open_ids, deadline)
+                (record,) = await self._store.get([task_id], with_results=with_results)
+                if record is None or record.state in FINAL_STATES or self._over(deadline):
+                    return record
+                await self._next(watch, {task_id}, deadline)
 
-    async def _next(self, watch: Watch, open_ids: set[str], deadline: float) -> list[str]:
-        """Ids to read next: all that are open, once they are said to be final or it is time to look unprompted."""
+    async def wait_final(self, task_ids: Iterable[str], seconds: float) -> None:
+        """Hold until all these tasks are final (or unknown), at most `seconds`, or until the process ends."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        open_ids = set(task_ids)
+        with self.watch(open_ids) as watch:
+            while True:
+                ids = list(open_ids)
+                for task_id, state in zip(ids, await self._store.states(ids), strict=True):
+                    if state is None or state in FINAL_STATES:
+                        open_ids.discard(task_id)
+                if not open_ids or self._over(deadline):
+                    return
+                await self._next(watch, open_ids, deadline)
+
+    def _over(self, deadline: float) -> bool:
+        return self.closing or asyncio.get_running_loop().time() >= deadline
+
+    async def _next(self, watch: Watch, open_ids: Set[str], deadline: float) -> None:
+        """Until all that are open are said to be final, or it is time to look unprompted."""
         said_final: set[str] = set()
         loop = asyncio.get_running_loop()
         look = min(deadline, loop.time() + self._poll_seconds)
         while loop.time() < look and not self.closing:
             await watch.wait(look - loop.time())
             if not watch.changed:  # missed something, or nothing happened for long
-                return list(open_ids)
+                return
             for task_id, change in watch.changed.items():
                 if change.state in FINAL_STATES:
                     said_final.add(task_id)
@@ -154,8 +163,7 @@ class ChangeHub:
                     said_final.discard(task_id)
             watch.changed.clear()
             if open_ids <= said_final:
-                break
-        return list(open_ids)
+                return
 
     def _spread(self, batch: Iterable[Change]) -> None:
         watches = self._watches

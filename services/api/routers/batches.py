@@ -144,9 +144,11 @@ async def _submit(context: Context, items: list[Item], force: bool) -> dict[str,
     unique = list({item.task_id: item for item in items if isinstance(item, Submission)}.values())
     if not unique:
         return {}
-    admission = await context.store.admit([item.task_id for item in unique], force=force)
-    if not admission.fits(queue_max):
-        raise queue_full(queue_max)
+    depth = await context.store.depth()
+    if depth.waiting + len(unique) > queue_max:  # else all have room, however many of them are known already
+        admission = await context.store.admit([item.task_id for item in unique], force=force)
+        if not admission.fits(queue_max):
+            raise queue_full(queue_max)
     met: dict[str, Submitted] = {}
     for begin in range(0, len(unique), CHUNK):
         answers = await context.store.submit(

@@ -121,8 +121,7 @@ def _handler(context: Context, computation: Computation) -> Handler:
                 context.latencies.submitted((task_id,))
                 context.wake()
             if wishes.wait and record.state not in FINAL_STATES:
-                await context.hub.wait_final([task_id], wishes.wait)
-                (now,) = await store.get([task_id], with_results=True)
+                now = await context.hub.final_record(task_id, wishes.wait, with_results=True)
                 record = now or record
         return renderer.submitted(record, wishes.applied)
 

@@ -16,7 +16,7 @@ from services.api.headers import read_wishes
 from services.api.render import NO_STORE, Renderer
 from services.api.responses import Answer
 from services.api.schemas import TASK_ID, TaskList
-from services.compute.models import FINAL_STATES, Record, State
+from services.compute.models import Record, State
 from services.compute.store.records import StoredRecord
 
 _TASK_ID = re.compile(TASK_ID.removeprefix("^").removesuffix("$"))
@@ -44,9 +44,9 @@ async def read(
     """
     check_id(request, task_id)
     wishes = read_wishes(request.scope["headers"], json=False)
-    (record,) = await context.store.get([task_id], with_results=with_results)
-    if record is not None and wishes.wait and record.state not in FINAL_STATES:
-        await context.hub.wait_final([task_id], wishes.wait)
+    if wishes.wait:
+        record = await context.hub.final_record(task_id, wishes.wait, with_results=with_results)
+    else:
         (record,) = await context.store.get([task_id], with_results=with_results)
     if record is None:
         raise unknown_task(task_id)

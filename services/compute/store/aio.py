@@ -228,6 +228,11 @@ class AsyncStore(AsyncExecutor):
         for piece in chunks(task_ids):
             await self._run(commands.postpone(piece, check_after_ms))
 
+    async def states(self, task_ids: Sequence[str]) -> list[State | None]:
+        """Read states alone, None for the unknown: a third of what `get` costs the server."""
+        pieces = [await self._run(commands.states(piece)) for piece in chunks(task_ids)]
+        return [state for piece in pieces for state in piece]
+
     async def get(self, task_ids: Sequence[str], *, with_results: bool = False) -> list[StoredRecord | None]:
         """Read records, None for the unknown; with their inline results where asked."""
         if len(task_ids) == 1:

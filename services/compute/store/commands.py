@@ -191,6 +191,11 @@ def postpone(task_ids: Sequence[str], check_after_ms: int) -> Command[None]:
     return Command(script("postpone"), [check_after_ms, *task_ids], replies.nothing)
 
 
+def states(task_ids: Sequence[str]) -> Command[list[State | None]]:
+    """Read states."""
+    return Command(script("states"), [*task_ids], replies.states)
+
+
 def get(task_ids: Sequence[str], with_results: bool) -> Command[list[StoredRecord | None]]:
     """Read records."""
     args: list[Argument] = [REPLY_BYTES if with_results else -1, *task_ids]

@@ -83,7 +83,7 @@ def booleans(reply: Sequence[Any]) -> list[bool]:
 
 
 def states(reply: Sequence[Any]) -> list[State | None]:
-    """One state per item, None where nothing was done."""
+    """One state per item, None where there is none or nothing was done."""
     return [STATES.get(word) for word in reply]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -20,7 +20,7 @@ class FakeStore:
     """States that change silently unless told; counts what is read."""
 
     def __init__(self) -> None:
-        self.states: dict[str, State] = {}
+        self.known: dict[str, State] = {}
         self.queue: asyncio.Queue[list[Change] | Exception] = asyncio.Queue()
         self.reads = 0
         self.subscriptions = 0
@@ -29,9 +29,14 @@ class FakeStore:
         self.reads += len(ids)
         await asyncio.sleep(0)
         return [
-            StoredRecord(each, [self.states[each].value.encode(), b"1", *[None] * 12]) if each in self.states else None
+            StoredRecord(each, [self.known[each].value.encode(), b"1", *[None] * 12]) if each in self.known else None
             for each in ids
         ]
+
+    async def states(self, ids: Sequence[str]) -> list[State | None]:
+        self.reads += len(ids)
+        await asyncio.sleep(0)
+        return [self.known.get(each) for each in ids]
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[list[Change]]]:
@@ -72,18 +77,18 @@ async def running(hub: ChangeHub) -> AsyncIterator[None]:
 
 async def test_one_subscription_wakes_many_and_costs_nothing_for_others(store: FakeStore) -> None:
     hub = make(store)
-    store.states = {"a": State.PENDING}
+    store.known = {"a": State.PENDING}
     async with running(hub):
-        waiting = [asyncio.create_task(hub.wait_final(["a"], 20)) for _ in range(50)]
+        waiting = [asyncio.create_task(hub.final_record("a", 20)) for _ in range(50)]
         await asyncio.sleep(0.05)
         reads = store.reads
         store.queue.put_nowait([Change(f"other{n}", 1, State.DONE) for n in range(10_000)])
         await asyncio.sleep(0.05)
         assert store.reads == reads
-        store.states["a"] = State.DONE
+        store.known["a"] = State.DONE
         store.tell("a")
         for found in await asyncio.gather(*waiting):
-            assert found["a"] is not None
+            assert found is not None
     assert store.subscriptions == 1
     assert hub._watches == {}
 
@@ -91,25 +96,39 @@ async def test_one_subscription_wakes_many_and_costs_nothing_for_others(store: F
 async def test_many_ids_are_read_again_once_all_are_said_to_be_final(store: FakeStore) -> None:
     hub = make(store)
     ids = [f"t{n}" for n in range(1000)]
-    store.states = dict.fromkeys(ids, State.PENDING)
+    store.known = dict.fromkeys(ids, State.PENDING)
     async with running(hub):
         waiting = asyncio.create_task(hub.wait_final(ids, 20))
         await asyncio.sleep(0.05)
         for each in ids:
-            store.states[each] = State.DONE
+            store.known[each] = State.DONE
             store.tell(each)
             await asyncio.sleep(0)
         await waiting
     assert store.reads <= 2000
 
 
+async def test_one_of_many_that_was_started_anew_is_waited_for(store: FakeStore) -> None:
+    hub = make(store)
+    store.known = {"a": State.DONE, "b": State.PENDING}
+    async with running(hub):
+        waiting = asyncio.create_task(hub.wait_final(["a", "b"], 20))
+        await asyncio.sleep(0.05)
+        store.tell("b")  # and POSTed anew before anybody looked
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        store.known["b"] = State.FAILED
+        store.tell("b", state=State.FAILED)
+        await waiting
+
+
 async def test_a_lost_message_only_delays(store: FakeStore) -> None:
     hub = make(store, poll=0.2)
-    store.states = {"a": State.PENDING}
+    store.known = {"a": State.PENDING}
     async with running(hub):
-        waiting = asyncio.create_task(hub.wait_final(["a"], 20))
+        waiting = asyncio.create_task(hub.final_record("a", 20))
         await asyncio.sleep(0.05)
-        store.states["a"] = State.DONE  # and nobody says so
+        store.known["a"] = State.DONE  # and nobody says so
         async with asyncio.timeout(3):
             await waiting
 
@@ -117,11 +136,11 @@ async def test_a_lost_message_only_delays(store: FakeStore) -> None:
 async def test_a_new_subscription_makes_everybody_look(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.api.waiters._RESUBSCRIBE_SECONDS", 0.05)
     hub = make(store)
-    store.states = {"a": State.PENDING}
+    store.known = {"a": State.PENDING}
     async with running(hub):
-        waiting = asyncio.create_task(hub.wait_final(["a"], 20))
+        waiting = asyncio.create_task(hub.final_record("a", 20))
         await asyncio.sleep(0.05)
-        store.states["a"] = State.DONE
+        store.known["a"] = State.DONE
         store.queue.put_nowait(StoreUnavailable("gone"))
         async with asyncio.timeout(3):
             await waiting
@@ -132,28 +151,30 @@ async def test_a_new_subscription_makes_everybody_look(store: FakeStore, monkeyp
 
 async def test_final_and_then_started_anew_is_not_final(store: FakeStore) -> None:
     hub = make(store)
-    store.states = {"a": State.PENDING}
+    store.known = {"a": State.PENDING}
     async with running(hub):
-        waiting = asyncio.create_task(hub.wait_final(["a"], 0.5))
+        waiting = asyncio.create_task(hub.final_record("a", 0.5))
         await asyncio.sleep(0.05)
         store.tell("a")  # read again, it is PENDING: somebody has POSTed it anew
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        found: dict[str, Any] = await waiting
-    assert found["a"].state is State.PENDING
+        found = await waiting
+    assert found is not None
+    assert found.state is State.PENDING
 
 
 async def test_the_end_of_the_process_answers_whoever_waits(store: FakeStore) -> None:
     hub = make(store)
-    store.states = {"a": State.PENDING}
-    waiting = asyncio.create_task(hub.wait_final(["a"], 20))
+    store.known = {"a": State.PENDING}
+    waiting = asyncio.create_task(hub.final_record("a", 20))
     await asyncio.sleep(0.05)
     hub.close()
     async with asyncio.timeout(2):
         await waiting
-        await hub.wait_final(["a"], 20)
+        await hub.final_record("a", 20)
 
 
 async def test_unknown_tasks_are_not_waited_for(store: FakeStore) -> None:
     async with asyncio.timeout(2):
-        assert await make(store).wait_final(["a"], 20) == {"a": None}
+        assert await make(store).final_record("a", 20) is None
+        await make(store).wait_final(["a"], 20)

@@ -21,5 +21,5 @@ for at = 2 + 6 * count, #ARGV, 3 do
   if before then mean = mean + (before - mean) * ALPHA ^ tasks end
   redis.call('HSET', DURATIONS, name, string.format('%.4f', mean))
 end
-announce()
+conclude()
 return answer

@@ -5,6 +5,7 @@ for at = 2, #ARGV do
   local id = ARGV[at]
   local look, deadline = NOW + ARGV[1], redis.call('HGET', key_of(id), 'deadline')
   if deadline then look = math.min(look, deadline + GRACE) end
-  redis.call('ZADD', FLIGHT, 'XX', look, id)
+  put_off(LOOK_AT, look, id)
 end
+settle()
 return 0

@@ -18,7 +18,38 @@ local function beyond_memory() redis.call('DEL', P .. 'none') end
 
 local function note(id, revision, state) changed[#changed + 1] = id .. ' ' .. revision .. ' ' .. state end
 
-local function announce()
+-- Writes to what tasks share, put off so that one command has those of many: each command costs the server, its
+-- append-only file and its replicas some microseconds. Lua can hand over only some thousand words at once.
+local WORDS = 2000
+local heads, lists = {}, {}
+
+local function put_off(head, ...)
+  local words = lists[head]
+  if not words then
+    words = {}
+    heads[#heads + 1], lists[head] = head, words
+  end
+  for _, word in ipairs({...}) do words[#words + 1] = word end
+end
+
+local function settle()
+  for _, head in ipairs(heads) do
+    local words = lists[head]
+    for from = 1, #words, WORDS do
+      local command = {unpack(head)}
+      for at = from, math.min(from + WORDS - 1, #words) do command[#command + 1] = words[at] end
+      redis.call(unpack(command))
+    end
+  end
+  heads, lists = {}, {}
+end
+
+local TO_HEAD = {i = {'LPUSH', QUEUES.i}, b = {'LPUSH', QUEUES.b}}
+local OUT_OF_FLIGHT, LOOK_AT = {'ZREM', FLIGHT}, {'ZADD', FLIGHT, 'XX'}
+
+-- The end of every script that changes tasks.
+local function conclude()
+  settle()
   if #changed > 0 then redis.call('PUBLISH', P .. 'changes', table.concat(changed, '\n')) end
 end
 
@@ -40,20 +71,23 @@ end
 -- Ends a task's stay in Dask and its present attempt; the fields that tell of a finished one are the caller's.
 local function detach(id, key, ...)
   redis.call('HDEL', key, 'dispatch', 'scheduler', 'worker', 'run', 'call', 'deadline', 'mates', 'unheld', 'drains', ...)
-  redis.call('ZREM', FLIGHT, id)
+  put_off(OUT_OF_FLIGHT, id)
 end
 
 local function close(id, key, state, revision, ttl, ...)
-  detach(id, key, 'lane', 'alone')
+  detach(id, key, 'lane', 'alone', 'queued')
   redis.call('HSET', key, 'state', state, 'revision', revision, 'finished', NOW, 'expires', NOW + ttl, ...)
   redis.call('PEXPIRE', key, ttl)
   note(id, revision, state)
 end
 
+-- `queued` names the queue that has an entry of this task that counts; none does when it is absent or ''.
 local function enqueue(id, key, lane)
-  redis.call('LPUSH', QUEUES[lane], id)
+  put_off(TO_HEAD[lane], id)
   redis.call('HSET', key, 'queued', lane)
 end
+
+local function in_queue(queued) return queued and queued ~= '' end
 
 -- Whether a lost worker costs this task nothing: it was started together with others, so its code may never have run
 -- and any of them may be at fault. That holds once, since from then on the task travels alone.

@@ -5,5 +5,5 @@ if known[1] ~= 'RUNNING' or known[2] ~= ARGV[2] then return 0 end
 beyond_memory()
 redis.call('HSET', key, 'progress', ARGV[3], 'revision', known[3] + 1)
 note(ARGV[1], known[3] + 1, 'RUNNING')
-announce()
+conclude()
 return 1

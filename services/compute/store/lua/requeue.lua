@@ -34,5 +34,5 @@ for at = #ARGV - 1, 6, -2 do  -- backwards, since each goes to its queue's head
   local open = known[1] == 'PENDING' or known[1] == 'RUNNING'
   answer[(at - 4) / 2] = open and known[2] == ARGV[at + 1] and give_back(id, key, known) or ''
 end
-announce()
+conclude()
 return answer

@@ -16,43 +16,47 @@ local function begin(id, key, known)
   local attempts, revision, deadline = (tonumber(known[4]) or 0) + 1, known[5] + 1, NOW + timeout
   redis.call('HSET', key, 'state', 'RUNNING', 'revision', revision, 'attempts', attempts, 'fence', whole(fence),
     'started', NOW, 'worker', worker, 'run', run, 'call', call, 'deadline', deadline, 'mates', mates)
-  redis.call('ZADD', FLIGHT, 'XX', math.min(deadline + GRACE, NOW + check_after), id)
+  put_off(LOOK_AT, math.min(deadline + GRACE, NOW + check_after), id)
   note(id, revision, 'RUNNING')
-  return {whole(fence), attempts, known[6], whole(deadline)}
+  return {whole(fence), attempts, known[3], whole(deadline)}
 end
 
 -- Dask runs the key of a dead worker again. An attempt that began there counts, unless others began with it.
 local function lost(id, key, known)
-  local attempts, revision = tonumber(known[4]) or 0, known[5] + 1
+  local attempts, revision = tonumber(known[3]) or 0, known[4] + 1
   if spare(key) then
     attempts = attempts - 1
   elseif attempts >= max_attempts then
     close(id, key, 'FAILED', revision, ttl, 'error', cjson.encode({type = 'worker_lost', message =
-      'worker ' .. (known[10] or 'unknown') .. ' was lost while it ran attempt ' .. attempts .. ' of ' .. max_attempts}))
+      'worker ' .. (known[8] or 'unknown') .. ' was lost while it ran attempt ' .. attempts .. ' of ' .. max_attempts}))
     return 'failed'
   end
-  put_back(id, key, revision, attempts, tonumber(known[11]) or 0, 0, known[12] or 'i')
+  put_back(id, key, revision, attempts, tonumber(known[9]) or 0, 0, known[10] or 'i')
   return 'requeued'
+end
+
+-- Members that have begun already.
+local function met(id, key)
+  local known = redis.call('HMGET', key, 'run', 'call', 'attempts', 'revision', 'parameters', 'fence', 'deadline',
+    'worker', 'drains', 'lane')
+  if known[1] ~= run then return lost(id, key, known) end
+  if known[2] ~= call then return 'running' end
+  return {known[6], tonumber(known[3]), known[5], known[7]}  -- the same call again, since its answer was lost
 end
 
 for at = FIRST, #ARGV do
   local id = ARGV[at]
   local key = key_of(id)
-  local known = redis.call('HMGET', key, 'state', 'dispatch', 'run', 'attempts', 'revision', 'parameters', 'call',
-    'fence', 'deadline', 'worker', 'drains', 'lane')
+  local known = redis.call('HMGET', key, 'state', 'dispatch', 'parameters', 'attempts', 'revision')
   local state = known[1]
   if known[2] ~= dispatch or (state ~= 'PENDING' and state ~= 'RUNNING') then
     answer[#answer + 1] = 'stale'
   elseif state == 'PENDING' then
     answer[#answer + 1] = begin(id, key, known)
-  elseif known[3] ~= run then
-    answer[#answer + 1] = lost(id, key, known)
-  elseif known[7] == call then  -- the same call again, since its answer was lost
-    answer[#answer + 1] = {known[8], tonumber(known[4]), known[6], known[9]}
   else
-    answer[#answer + 1] = 'running'
+    answer[#answer + 1] = met(id, key)
   end
 end
 redis.call('SET', P .. 'fence', whole(fence))
-announce()
+conclude()
 return answer

@@ -5,6 +5,7 @@ local lane, force, queue_max = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local recent_max, budget = tonumber(ARGV[4]), tonumber(ARGV[5])
 local brief, already = budget < 0, queue_max >= 0 and waiting() or 0
 local answer, created = {}, 0
+local TO_TAIL, TO_RECENT = {'RPUSH', QUEUES[lane]}, {'ZADD', RECENT}
 
 -- Only a script's first write can be refused for want of memory; nothing has been written then.
 local function write(...)
@@ -16,8 +17,10 @@ end
 
 local function create(id, key, known, version, parameters)
   if queue_max >= 0 and already + created >= queue_max then return false end
+  -- An entry left by a cancelled task serves again.
+  local entry = (known[3] == lane or known[3] == 'i') and known[3]
   if not write(key, 'schema', '1', 'state', 'PENDING', 'revision', (tonumber(known[2]) or 0) + 1,
-      'version', version, 'parameters', parameters, 'created', NOW) then
+      'version', version, 'parameters', parameters, 'created', NOW, 'queued', entry or lane) then
     return false
   end
   if known[1] then
@@ -25,11 +28,8 @@ local function create(id, key, known, version, parameters)
     detach(id, key, 'started', 'finished', 'expires', 'attempts', 'progress', 'error', 'result', 'object', 'fence', 'lane')
     note(id, known[2] + 1, 'PENDING')  -- of a new task nobody has heard yet
   end
-  if not (known[3] == lane or known[3] == 'i') then  -- an entry left by a cancelled task serves again
-    redis.call('RPUSH', QUEUES[lane], id)
-    redis.call('HSET', key, 'queued', lane)
-  end
-  redis.call('ZADD', RECENT, NOW, id)
+  if not entry then put_off(TO_TAIL, id) end
+  put_off(TO_RECENT, NOW, id)
   created = created + 1
   return true
 end
@@ -39,7 +39,7 @@ end
 local function overtake(id, key, queued)
   if queued == 'b' then
     if write(key, 'queued', 'i') then redis.call('RPUSH', QUEUES.i, id) end
-  elseif not queued then
+  elseif not in_queue(queued) then
     write(key, 'lane', 'i')
   end
 end
@@ -72,8 +72,6 @@ for at = 6, #ARGV, 3 do
     answer[#answer + 1] = values
   end
 end
-if created > 0 then
-  redis.call('ZREMRANGEBYRANK', RECENT, 0, -recent_max - 1)
-  announce()
-end
+conclude()
+if created > 0 then redis.call('ZREMRANGEBYRANK', RECENT, 0, -recent_max - 1) end
 return answer

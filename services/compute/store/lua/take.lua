@@ -19,11 +19,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0
   redis.call('ZREM', DELAYED, id)
   local key = key_of(id)
   local known = redis.call('HMGET', key, 'state', 'dispatch', 'queued', 'lane')
-  if known[1] == 'PENDING' and not known[2] and not known[3] then enqueue(id, key, known[4] or 'b') end
+  if known[1] == 'PENDING' and not known[2] and not in_queue(known[3]) then enqueue(id, key, known[4] or 'b') end
 end
+settle()
 
 local room = math.min(limit, bound - redis.call('ZCARD', FLIGHT))
-local groups, by_name, failed, scanned, paced = {}, {}, {}, 0, 0
+local groups, by_name, popped, failed, scanned, paced = {}, {}, {}, {}, 0, 0
 local known_durations, probes = {}, {}
 
 -- Milliseconds per task, or nil while the first tasks of a computation are still out to be measured.
@@ -80,7 +81,7 @@ local function pop(id, lane)
   local key = key_of(id)
   local known = redis.call('HMGET', key, 'state', 'dispatch', 'queued', 'version', 'attempts', 'drains', 'unheld',
     'revision', 'alone')
-  if known[3] ~= lane then return true end  -- a stale entry
+  if known[3] ~= lane or popped[id] then return true end  -- a stale entry
   if known[1] ~= 'PENDING' or known[2] then
     redis.call('HDEL', key, 'queued')
     return true
@@ -93,9 +94,10 @@ local function pop(id, lane)
   end
   local duration = duration_of(name)
   if not duration then return false end
-  redis.call('HDEL', key, 'queued', 'unheld')
+  if known[7] then redis.call('HDEL', key, 'unheld') end
   local alone = known[9] or (tonumber(known[5]) or 0) > 0 or (tonumber(known[6]) or 0) > 0
   group(id, name, version, lane, duration, alone)
+  popped[id] = true
   room = room - 1
   return true
 end
@@ -114,7 +116,7 @@ for _, lane in ipairs({'i', 'b'}) do
   if #aside > 0 then paced = 1 end
 end
 
-local bundles = {}
+local bundles, INTO_FLIGHT = {}, {'ZADD', FLIGHT}
 for _, found in ipairs(groups) do
   local count = #found.ids
   local size = math.max(1, math.min(math.floor(target / found.duration), max_bundle, math.ceil(count / threads)))
@@ -123,12 +125,12 @@ for _, found in ipairs(groups) do
     local bundle = {dispatch, found.name, found.version, found.lane}
     for at = begin, math.min(begin + size - 1, count) do
       local id = found.ids[at]
-      redis.call('HSET', key_of(id), 'dispatch', dispatch, 'scheduler', scheduler, 'lane', found.lane)
-      redis.call('ZADD', FLIGHT, NOW + check_after, id)
+      redis.call('HSET', key_of(id), 'dispatch', dispatch, 'scheduler', scheduler, 'lane', found.lane, 'queued', '')
+      put_off(INTO_FLIGHT, NOW + check_after, id)
       bundle[#bundle + 1] = id
     end
     bundles[#bundles + 1] = bundle
   end
 end
-announce()
+conclude()
 return {bundles, failed, paced, depth()}
