@@ -73,6 +73,9 @@ def _table(results: dict[str, list[Round]]) -> str:
         parts = [each.ours.part for each in rounds if each.ours.part is not None]
         if parts:
             lines.append(f"| – {figure.part} | {median(parts):,.1f} | | | | |")
+        parts = [each.reference.part for each in rounds if each.reference.part is not None]
+        if parts:
+            lines.append(f"| | | {median(parts):,.1f} | {figure.beside_part} | | |")
     return "\n".join(lines)
 
 

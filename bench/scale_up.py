@@ -27,6 +27,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.environment import environment
+
 ROOT = Path(__file__).parent.parent
 REGION = "eu-central-1"
 ACCOUNT_ENVIRONMENT = {
@@ -38,7 +40,6 @@ ACCOUNT_ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 MARK = "/count-from-here"
-INSTALL_S = 300
 SIDE_S = 600
 
 
@@ -148,32 +149,6 @@ def ours(workers: int, reset: str) -> None:
     print(json.dumps({"seconds": seconds}), flush=True)
 
 
-def reference_python(directory: Path) -> Path | None:
-    """Make an environment with dask-cloudprovider; None, with a message, when that cannot be done."""
-    uv = Path(sys.executable).with_name("uv")
-    python = directory / "venv" / "bin" / "python"
-    if uv.exists():
-        steps = [
-            [str(uv), "venv", "-q", "--python", sys.executable, str(directory / "venv")],
-            [str(uv), "pip", "install", "-q", "--python", str(python), "dask-cloudprovider[aws]"],
-        ]
-    else:
-        steps = [
-            [sys.executable, "-m", "venv", str(directory / "venv")],
-            [str(python), "-m", "pip", "install", "-q", "dask-cloudprovider[aws]"],
-        ]
-    for step in steps:
-        try:
-            answer = subprocess.run(step, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"no reference: {' '.join(step)}: {error}", file=sys.stderr)
-            return None
-        if answer.returncode:
-            print(f"no reference: {' '.join(step)} failed:\n{answer.stderr.strip()[-1000:]}", file=sys.stderr)
-            return None
-    return python
-
-
 def measure(command: list[str], environment: dict[str, str], counting: Counting) -> tuple[float, Counter[str]]:
     """Run one side; return its seconds and the calls that arrived meanwhile."""
     before = len(counting.counts)
@@ -224,12 +199,12 @@ def main() -> None:
         ours(arguments.workers, arguments.side)
         return
     with tempfile.TemporaryDirectory(prefix="scale-up-") as directory:
-        python = reference_python(Path(directory))
+        python = environment(Path(directory), "dask-cloudprovider[aws]")
         results: dict[str, list[tuple[float, Counter[str]]]] = {}
         for _ in range(arguments.rounds):
             with moto() as (url, counting):
-                for name, (command, environment) in sides(prepare(url), url, arguments.workers, python).items():
-                    results.setdefault(name, []).append(measure(command, environment, counting))
+                for name, (command, variables) in sides(prepare(url), url, arguments.workers, python).items():
+                    results.setdefault(name, []).append(measure(command, variables, counting))
     print(f"From 1 to {arguments.workers} workers, median of {arguments.rounds} rounds:\n")
     print("| side | calls | of these RunTask | seconds | calls by operation (last round) |\n|---|---|---|---|---|")
     for name, rounds in results.items():
