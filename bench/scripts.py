@@ -110,16 +110,18 @@ def one_round(store: Store, meter: Meter, turn: int, count: int) -> dict[str, fl
             bundles.extend(taken)
 
     def start() -> None:
-        by: dict[str, str] = {"worker": "machine1", "run": "0123456789abcdef"}
-        terms: dict[str, int] = {
-            "timeout_ms": 60_000,
-            "max_attempts": 3,
-            "result_ttl_ms": DAY_MS,
-            "check_after_ms": 5000,
-        }
         for bundle in bundles:
             for at in range(0, len(bundle.task_ids), SLICE):
-                answers = store.start(bundle.dispatch, bundle.task_ids[at : at + SLICE], **by, **terms)
+                answers = store.start(
+                    bundle.dispatch,
+                    bundle.task_ids[at : at + SLICE],
+                    worker="machine1",
+                    run="0123456789abcdef",
+                    timeout_ms=60_000,
+                    max_attempts=3,
+                    result_ttl_ms=DAY_MS,
+                    check_after_ms=5000,
+                )
                 started.extend(each for each in answers if isinstance(each, Started))
 
     def finish() -> None:
