@@ -36,6 +36,11 @@ _computation = register(trivial)
 _seeds = itertools.count(int(time.time()) % 1_000_000 * 1000)
 
 
+def seed() -> int:
+    """A seed that no task has had."""
+    return next(_seeds)
+
+
 @dataclass(frozen=True)
 class Target:
     """Where the parts of one bench run are."""
