@@ -32,7 +32,7 @@ ONE_BY_ONE = 60
 PAUSE_S = 0.02
 BEST = float("inf")
 """`worker-saturation` with which plain tasks go fastest: all are sent to workers at once."""
-_computation = register(trivial)
+COMPUTATION = register(trivial)
 _seeds = itertools.count(int(time.time()) % 1_000_000 * 1000)
 
 
@@ -176,7 +176,7 @@ async def singles(target: Target) -> Measured:
     seed = next(_seeds)
     bodies = [b'{"n":%d,"seed":%d}' % (n, seed) for n in range(SINGLES)]
     requests = [render("POST", CREATE, body) for body in bodies]
-    ids = [_computation.identify(_computation.validate_json(body)) for body in bodies]
+    ids = [COMPUTATION.identify(COMPUTATION.validate_json(body)) for body in bodies]
     start = time.perf_counter()
     accepted = await _checked(target.api, requests, SINGLES, CONNECTIONS, {200, 202})
     await _all_done(target.api, ids)

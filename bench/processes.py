@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,10 +35,13 @@ EACH = 6
 
 
 @contextmanager
-def stack(folder: Path, *, apis: int = 1, processes: int = 1) -> Iterator[Stack]:
+def stack(
+    folder: Path, *, apis: int = 1, processes: int = 1, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """A stack with so many processes."""
     folder.mkdir()
-    made = Stack(folder, {"COMPUTE_MODULES": "bench.computations", "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"})
+    usual = {"COMPUTE_MODULES": "bench.computations", "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"}
+    made = Stack(folder, {**usual, **(environment or {})})
     try:
         made.start(apis=apis, processes=processes)
         yield made
