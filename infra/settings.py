@@ -141,7 +141,10 @@ class ApiSettings(BaseModel):
 class DataSettings(BaseModel):
     """What keeps data: the cache and the bucket."""
 
-    cache_engine: Literal["valkey", "redis"] = Field("valkey", description="`redis` is Redis OSS 7.")
+    cache_engine: Literal["valkey", "redis"] = Field(
+        "valkey",
+        description="`redis` is Redis OSS 7. A change from `valkey` replaces the cache, and what it holds is lost.",
+    )
     cache_node_type: NodeType | None = Field(
         None, description="Node type. Unset: `cache.t4g.small`, in production `cache.r7g.large`."
     )

@@ -16,7 +16,7 @@ from infra.components.base import Component, Place
 from infra.components.cache import Cache
 from infra.components.cluster import Cluster
 from infra.components.scheduler import Scheduler
-from infra.dashboard import Alarm, Metric, Watched, alarms, dashboard
+from infra.dashboard import Alarm, Watched, alarms, dashboard
 
 MINUTE_S = 60
 
@@ -40,11 +40,20 @@ class Observability(Component):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("observability", place, opts)
-        nodes = [pulumi.Output.concat(cache.group_id, f"-{number:03}") for number in range(1, cache.nodes + 1)]
-        self._dimensions = pulumi.Output.all(
-            balancer.arn_suffix, balancer.target_group_suffix, cluster.name, scheduler.service, api.service, *nodes
+        nodes = {f"node {n}": pulumi.Output.concat(cache.group_id, f"-{n:03}") for n in range(1, cache.nodes + 1)}
+        # By the name that stands for it until it is known: an alarm is given what it watches and nothing else, or a
+        # change of one of these would show as a change of every alarm.
+        self._known: dict[str, pulumi.Input[str]] = {
+            "balancer": balancer.arn_suffix,
+            "targets": balancer.target_group_suffix,
+            "cluster": cluster.name,
+            "scheduler": scheduler.service,
+            "api": api.service,
+            **nodes,
+        }
+        body = pulumi.Output.all(*self._known.values()).apply(
+            lambda known: json.dumps(dashboard(self._watched(known), place.region))
         )
-        body = self._dimensions.apply(lambda known: json.dumps(dashboard(self._watched(known), place.region)))
         shown = aws.cloudwatch.Dashboard(
             place.names.logical("dashboard"),
             dashboard_name=place.names.prefix,
@@ -52,9 +61,8 @@ class Observability(Component):
             opts=self.child(delete_first=True),
         )
         self.topic_arn = self._topic()
-        placeholder = Watched("", "", "", "", "", "", ("",))
-        for number, alarm in enumerate(alarms(placeholder)):
-            self._alarm(number, alarm)
+        for alarm in alarms(self._watched(list(self._known))):
+            self._alarm(alarm)
         self.dashboard_url = pulumi.Output.concat(
             f"https://{place.region}.console.aws.amazon.com/cloudwatch/home?region={place.region}#dashboards:name=",
             shown.dashboard_name,
@@ -88,12 +96,8 @@ class Observability(Component):
         )
         return topic.arn
 
-    def _alarm(self, number: int, alarm: Alarm) -> None:
+    def _alarm(self, alarm: Alarm) -> None:
         """Make an alarm; its dimensions are known only once what it watches is there."""
-
-        def metric(known: Sequence[Any]) -> Metric:
-            return alarms(self._watched(known))[number].metric
-
         statistic = alarm.metric.statistic
         actions = [self.topic_arn] if self.topic_arn is not None else []
         aws.cloudwatch.MetricAlarm(
@@ -102,7 +106,7 @@ class Observability(Component):
             alarm_description=alarm.text,
             namespace=alarm.metric.namespace,
             metric_name=alarm.metric.name,
-            dimensions=self._dimensions.apply(lambda known: dict(metric(known).dimensions)),
+            dimensions={name: self._known.get(value, value) for name, value in alarm.metric.dimensions.items()},
             statistic=statistic if not statistic.startswith("p") else None,
             extended_statistic=statistic if statistic.startswith("p") else None,
             comparison_operator=alarm.comparison,

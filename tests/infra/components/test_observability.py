@@ -41,6 +41,24 @@ def test_alarms_watch_this_stacks_own(stack: Stacks) -> None:
     assert known["cache-memory"].inputs["dimensions"] == {"CacheClusterId": f"{group.id}-001"}
 
 
+def test_an_alarm_depends_on_what_it_watches_and_on_nothing_else(stack: Stacks) -> None:
+    """Or a preview that replaces one of them says that all alarms change."""
+    graph = stack("development")
+    kinds = {
+        name: {urn.split("::")[2].rpartition(":")[2] for urn in alarm.property_dependencies.get("dimensions", ())}
+        for name, alarm in alarms(graph).items()
+    }
+    assert kinds == {
+        "api-errors": {"LoadBalancer", "TargetGroup"},
+        "no-healthy-target": {"LoadBalancer", "TargetGroup"},
+        "balancer-errors": {"LoadBalancer"},
+        "scheduler-memory": {"Cluster", "Service"},
+        "cache-memory": {"ReplicationGroup"},
+        "autoscaler-silent": set(),
+        "queue-age": set(),
+    }
+
+
 def test_alarms_are_heard_where_there_is_a_topic(stack: Stacks) -> None:
     given = stack("alarms to a topic")
     topics = {

@@ -367,9 +367,9 @@ def push(p: Props) -> str:
 
 
 def read_image(id_: str, known: Props) -> Mapping[str, Any] | None:
-    repository, _sep, tag = id_.rpartition(":")
+    (reference,) = known["tags"]  # the id is that of the first build
+    repository, _sep, tag = reference.partition("/")[2].rpartition(":")
     found = ecr().describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])["imageDetails"][0]
-    (reference,) = known["tags"]
     digest = found["imageDigest"]
     return {**known, "digest": digest, "ref": f"{reference.rpartition(':')[0]}@{digest}", "contextHash": digest}
 
@@ -448,7 +448,7 @@ KINDS = {
         dropped=dict.fromkeys(
             ("push", "context", "dockerfile", "platforms", "buildArgs", "registries", "tags"), "`null`"
         ),
-        replaces=frozenset({"tags"}),
+        renewed=frozenset({"digest", "ref", "contextHash"}),  # its provider builds again, and replaces nothing
     ),
     "aws:ecs/cluster:Cluster": Kind(
         create_cluster, read_cluster, change_cluster, delete_cluster, name="name", replaces=frozenset({"name"})

@@ -147,7 +147,8 @@ class Stack:
             "VIRTUAL_ENV": str(Path(sys.executable).parents[1]),
             # The copy's `infra` and `services` go before the ones that are installed.
             "PYTHONPATH": f"{self.directory}:{ROOT}",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Not beside the sources, which images are made of. Once for all stacks: half a preview's time is compiling.
+            "PYTHONPYCACHEPREFIX": str(self.directory.parents[1] / "bytecode"),
             "PULUMI_HOME": str(self.directory / "home"),
             "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,

@@ -46,6 +46,7 @@ class Kind:
         longest: characters of that name, at most.
         lower: whether it has small letters alone.
         replaces: properties whose change means another resource.
+        renewed: what an update may give another value, so that its preview does not know it.
         dropped: properties that moto does not keep, each with what `raw` would show of it (a JMESPath).
         raw: what AWS's describing call answers, for the proof of that.
         refuse: raises `Refused` for inputs that AWS would not take.
@@ -59,6 +60,7 @@ class Kind:
     longest: int = 255
     lower: bool = False
     replaces: frozenset[str] = frozenset()
+    renewed: frozenset[str] = frozenset()
     dropped: Mapping[str, str] = field(default_factory=dict)
     raw: Callable[[str, Props], Any] = lambda _id, _known: {}
     refuse: Callable[[Props], None] = lambda _inputs: None

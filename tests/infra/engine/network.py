@@ -134,9 +134,13 @@ def read_route_table(id_: str, _: Props) -> Mapping[str, Any] | None:
 ROUTE_TARGETS = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
 
 
-def create_route(p: Props) -> str:
+def route(p: Props) -> dict[str, Any]:
     target = {name: p[key] for key, name in ROUTE_TARGETS.items() if key in p}
-    ec2().create_route(RouteTableId=p["routeTableId"], DestinationCidrBlock=p["destinationCidrBlock"], **target)
+    return {"RouteTableId": p["routeTableId"], "DestinationCidrBlock": p["destinationCidrBlock"], **target}
+
+
+def create_route(p: Props) -> str:
+    ec2().create_route(**route(p))
     return f"{p['routeTableId']}_{p['destinationCidrBlock']}"
 
 
@@ -262,6 +266,27 @@ def described_rule(id_: str) -> Any:
     return one(ec2().describe_security_group_rules(SecurityGroupRuleIds=[id_])["SecurityGroupRules"])
 
 
+RULE = {
+    "ipProtocol": "IpProtocol",
+    "fromPort": "FromPort",
+    "toPort": "ToPort",
+    "cidrIpv4": "CidrIpv4",
+    "prefixListId": "PrefixListId",
+    "referencedSecurityGroupId": "ReferencedGroupId",
+    "description": "Description",
+}
+
+
+def change_rule(id_: str, old: Props, new: Props) -> None:
+    told = whole({name: new[key] for key, name in RULE.items() if key in new})
+    if any(old.get(key) != new.get(key) for key in RULE):
+        ec2().modify_security_group_rules(
+            GroupId=new["securityGroupId"],
+            SecurityGroupRules=[{"SecurityGroupRuleId": id_, "SecurityGroupRule": told}],
+        )
+    retag(id_, old, new)
+
+
 def rule(direction: str) -> Kind:
     def create(p: Props) -> str:
         call = getattr(ec2(), f"authorize_security_group_{direction}")
@@ -288,13 +313,12 @@ def rule(direction: str) -> Kind:
         call = getattr(ec2(), f"revoke_security_group_{direction}")
         call(GroupId=known["securityGroupId"], SecurityGroupRuleIds=[id_])
 
-    place = frozenset(("securityGroupId", "ipProtocol", "fromPort", "toPort", "cidrIpv4", "prefixListId"))
     return Kind(
         create,
         read,
-        retag,
+        change_rule,
         delete,
-        replaces=place | {"referencedSecurityGroupId", "description"},
+        replaces=frozenset({"securityGroupId"}),
         dropped={"description": "Description"},
         raw=lambda id_, _: described_rule(id_),
     )
@@ -343,9 +367,9 @@ KINDS = {
     "aws:ec2/route:Route": Kind(
         create_route,
         read_route,
-        again(create_route),
+        again(lambda p: ec2().replace_route(**route(p))),
         delete_route,
-        replaces=frozenset({"routeTableId", "destinationCidrBlock", *ROUTE_TARGETS}),
+        replaces=frozenset({"routeTableId", "destinationCidrBlock"}),
     ),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": Kind(
         create_association,

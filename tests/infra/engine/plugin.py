@@ -161,8 +161,8 @@ class Plugin(pb_grpc.ResourceProviderServicer):
             if key in old_inputs:
                 news[key] = old_inputs[key]
         if request.preview:  # what an update leaves alone stays known, or all that depends on it would look changed
-            kept = {key: value for key, value in olds.items() if key not in old_inputs}
-            return pb.UpdateResponse(properties=pack({**kept, **news}))
+            kept = {key: value for key, value in olds.items() if key not in {*old_inputs, *kind.renewed}}
+            return pb.UpdateResponse(properties=pack({**kept, **news, **dict.fromkeys(kind.renewed, rpc.UNKNOWN)}))
         kind.update(request.id, old_inputs, news)
         return pb.UpdateResponse(properties=pack(self._state(kind, request.id, news)))
 

@@ -6,24 +6,30 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.infra.engine.cloud import UNHEALTHY
-from tests.infra.engine.harness import ROOT, Stack, short
+from tests.infra.engine.harness import ROOT, Cloud, Stack, short
 
-AUTOSCALER = {
-    "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-autoscaler": "replace",
-    "aws:ecs/service:Service::tidegate-dev-autoscaler": "update",
-}
-WORKER = {
-    "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-worker": "replace",
-    "aws:iam/rolePolicy:RolePolicy::tidegate-dev-autoscaler-task": "update",  # which it names
-    **AUTOSCALER,
-}
-FLEET = {"pulumi-python:dynamic/tidegate:FleetStop::tidegate-dev-fleet": "update"}  # how long its end may take
+ROWS: Mapping[str, Mapping[str, Any]] = tomllib.loads((Path(__file__).parent / "changes.toml").read_text())
+"""Changes, and what they do."""
+OPERATIONS = ("create", "update", "replace", "delete")
+
+
+def expected(row: Mapping[str, Any]) -> dict[str, str]:
+    """Operations of a row, by type and name."""
+    found: dict[str, str] = {}
+    for operation in OPERATIONS:
+        for line in row.get(operation, ()):
+            kind, *names = line.split()
+            found |= {f"{kind}::tidegate-dev-{name}": operation for name in names}
+    return found
 
 
 def changes(stack: Stack) -> dict[str, str]:
@@ -33,85 +39,58 @@ def changes(stack: Stack) -> dict[str, str]:
     return {name: kinds.get(op, op) for name, op in found.items()}
 
 
-def changed(stack: Stack, settings: Mapping[str, str]) -> dict[str, str]:
-    """What `up` would do with these settings, which are taken back then."""
-    configuration = stack.directory / f"Pulumi.{stack.name}.yaml"
-    before = configuration.read_text()
+@contextmanager
+def edited(path: Path, text: str) -> Iterator[None]:
+    """A file with another text, for a while."""
+    before = path.read_text()
     try:
-        stack.set({f"tidegate:{key}": value for key, value in settings.items()})
-        return changes(stack)
+        path.write_text(text)
+        yield
     finally:
-        configuration.write_text(before)
+        path.write_text(before)
 
 
-def kinds_of(steps: Mapping[str, str], operation: str) -> set[str]:
-    return {name.partition("::")[0] for name, op in steps.items() if op == operation}
-
-
-UNTOUCHED = (
+KEPT = {
     "aws:ec2/vpc:Vpc",
     "aws:ec2/subnet:Subnet",
+    "aws:ec2/routeTable:RouteTable",
     "aws:elasticache/replicationGroup:ReplicationGroup",
     "aws:s3/bucket:Bucket",
     "aws:ecs/cluster:Cluster",
     "aws:lb/loadBalancer:LoadBalancer",
-)
+}
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"workerMemory": "16384"}, WORKER),
-        ({"workersMax": "7"}, {**AUTOSCALER, **FLEET}),
-        ({"observeOnly": "true"}, AUTOSCALER),
-        ({"apiMax": "5"}, {"aws:appautoscaling/target:Target::tidegate-dev-api-scaling": "update"}),
-        ({"logDays": "30"}, {
-            f"aws:cloudwatch/logGroup:LogGroup::tidegate-dev-{name}-logs": "update"
-            for name in ("api", "autoscaler", "scheduler", "worker")
-        }),
-    ],
-    ids=lambda value: next(iter(value), "nothing") if isinstance(value, dict) else None,
-)  # fmt: skip
-def test_a_change_does_what_it_should_and_nothing_else(
-    development: Stack, settings: Mapping[str, str], expected: Mapping[str, str]
-) -> None:
-    assert changed(development, settings) == expected
-
-
-@pytest.mark.parametrize(
-    ("settings", "made"),
-    [
-        ({"nat": "per-zone"}, {"aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"}),
-        ({"alarmEmail": "ops@example.com"}, {"aws:sns/topic:Topic", "aws:sns/topicSubscription:TopicSubscription"}),
-        ({"sharedFiles": "true"}, {"aws:efs/fileSystem:FileSystem", "aws:efs/mountTarget:MountTarget"}),
-        ({"daskTls": "true"}, {"tls:index/privateKey:PrivateKey", "aws:secretsmanager/secret:Secret"}),
-        ({"availabilityZones": "3"}, {"aws:ec2/subnet:Subnet"}),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
-)  # fmt: skip
-def test_what_is_added_replaces_no_network_cache_or_bucket(
-    development: Stack, settings: Mapping[str, str], made: set[str]
-) -> None:
-    steps = changed(development, settings)
-    assert made <= kinds_of(steps, "create")
-    assert not kinds_of(steps, "replace") & set(UNTOUCHED)
-    assert not kinds_of(steps, "delete") & set(UNTOUCHED)
-
-
-def test_another_source_file_is_another_image_and_another_worker(development: Stack) -> None:
-    source = development.directory / "services" / "worker" / "drain.py"
-    before = source.read_text()
-    try:
-        source.write_text(before + "# changed\n")
-        steps = changes(development)
-    finally:
-        source.write_text(before)
-    assert steps["docker-build:index:Image::tidegate-dev-worker-image"] == "replace"
-    assert {name for name, op in steps.items() if "taskDefinition" in name} >= {
-        "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-worker",
-        "aws:ecs/taskDefinition:TaskDefinition::tidegate-dev-scheduler",
+def test_no_change_but_one_replaces_network_cache_or_bucket() -> None:
+    ended = {
+        name: {each.partition("::")[0] for each, op in expected(row).items() if op in ("replace", "delete")} & KEPT
+        for name, row in ROWS.items()
     }
-    assert not any("api" in name.partition("::")[2] and op != "same" for name, op in steps.items() if "Image" in name)
+    assert {name: kinds for name, kinds in ended.items() if kinds} == {
+        "engine of the cache": {"aws:elasticache/replicationGroup:ReplicationGroup"}
+    }
+
+
+@pytest.fixture(scope="module")
+def zone(aws: Cloud) -> str:
+    """A public zone for a domain, which is there before it."""
+    made = aws.client("route53").create_hosted_zone(Name="example.com", CallerReference="x")
+    return str(made["HostedZone"]["Id"]).rpartition("/")[2]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_change_does_what_it_should_and_nothing_else(development: Stack, zone: str, name: str) -> None:
+    row = ROWS[name]
+    if "source" in row:
+        path = development.directory / row["source"]
+        with edited(path, path.read_text() + "# changed\n"):
+            found = changes(development)
+    else:
+        path = development.directory / f"Pulumi.{development.name}.yaml"
+        with edited(path, path.read_text()):
+            development.set({f"tidegate:{key}": value.replace("ZONE", zone) for key, value in row["settings"].items()})
+            found = changes(development)
+    assert found == expected(row)
 
 
 def test_what_somebody_changes_shows_and_is_put_right(development: Stack) -> None:
