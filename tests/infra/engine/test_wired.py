@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra import ports
+from tests.harness.client import Client
+from tests.harness.waiting import eventually
 from tests.infra.engine.allowed import listed, needs, statements
 from tests.infra.engine.conftest import settings
 from tests.infra.engine.fargate import Container, task_id
@@ -35,7 +37,6 @@ UNUSED: Mapping[tuple[str, str], str] = {
     ("worker-task", "s3:ListBucket"): LISTING,
     ("worker-task", "s3:DeleteObject"): LATE,
     ("worker-task", "s3:GetObject"): "a worker reads no results",
-    ("autoscaler-task", "ecs:StopTask"): "nothing is retired yet",
     **{
         ("scheduler-task", f"ssmmessages:{action}Channel"): SHELL
         for action in ("CreateControl", "CreateData", "OpenControl", "OpenData")
@@ -65,10 +66,9 @@ def test_2_a_request_is_computed_by_a_worker_that_the_autoscaler_started(wired: 
         assert client.value(task) == 2880067194370816120
     (worker,) = wired.fargate.living("worker")
     runs = [call for call in wired.gateway.calls if call.action == "ecs:RunTask"]
-    started = {
-        task_id(task["taskArn"]): wired.fargate.roles[call.key] for call in runs for task in call.answer["tasks"]
-    }
-    assert {id_: part(role) for id_, role in started.items()} == {worker.id: "autoscaler-task"}
+    started = {task_id(task["taskArn"]): call.key for call in runs for task in call.answer["tasks"]}
+    assert set(started) == {worker.id}
+    assert part(wired.fargate.roles[started[worker.id]]) == "autoscaler-task"
 
 
 def test_3_a_large_result_comes_from_the_bucket_by_a_presigned_address(wired: Wired) -> None:
@@ -85,6 +85,42 @@ def test_3_a_large_result_comes_from_the_bucket_by_a_presigned_address(wired: Wi
         assert answer.json() == [1.0 + number for number in range(LARGE)]
     fetched = [call for call in wired.gateway.calls if call.action == "s3:GetObject"][-1]
     assert part(wired.fargate.roles[fetched.key]) == "api-task"
+
+
+def test_4_changed_code_takes_over_and_what_is_under_way_ends_under_the_old(wired: Wired, tmp_path: Path) -> None:
+    gate = tmp_path / "open"
+    (old,) = wired.fargate.living("worker")
+    with wired.client() as client:
+        under_way = client.submit("tides", {"count": 3, "gate": str(gate)})
+        eventually(lambda: client.get(under_way)["state"] == "RUNNING", "it is under way")
+    code = wired.source.read_text()
+    wired.source.write_text(code.replace("LEVEL = 1.0", "LEVEL = 2.0"))
+    before = {service: wired.revision(service) for service in (*SERVICES, "worker")}
+    wired.up()
+    assert {service: wired.revision(service) - 1 for service in before} == before
+    with wired.client() as client:
+        fresh = client.submit("tides", {"count": 3})
+        client.done([fresh], seconds=90)
+        assert client.value(fresh) == [2.0, 3.0, 4.0]
+        eventually(lambda: retiring(client) == 1, "the old worker takes nothing new", seconds=60, pause=0.5)
+        assert client.get(under_way)["state"] == "RUNNING"
+        assert old.kill_at is None, "it is stopped when it has ended what it runs"
+        gate.touch()
+        (record,) = client.done([under_way])
+        assert record["attempts"] == 1
+        assert client.value(under_way) == [1.0, 2.0, 3.0]
+        again = client.submit("tides", {"count": 3, "gate": str(gate)})
+        client.done([again])
+        assert client.value(again) == [2.0, 3.0, 4.0]
+    eventually(lambda: old.status is not None, "the old worker has ended")
+    assert old.status == 0
+    assert {each.revision for each in wired.fargate.living("worker")} == {before["worker"] + 1}
+
+
+def retiring(client: Client) -> int:
+    """Workers that take nothing new, as the autoscaler says."""
+    observed = client.http.get("/api/v1/fleet").json()["observed"]
+    return int(observed["retiring"])
 
 
 def test_5_only_addresses_and_directories_are_others_than_in_the_task_definitions(wired: Wired) -> None:
