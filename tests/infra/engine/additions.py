@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
+
+FARGATE_VCPU = 500.0
+"""Each of Fargate's quotas on vCPUs."""
 
 
 def install() -> None:
@@ -11,6 +16,9 @@ def install() -> None:
     _scaling()
     _zones()
     _fargate()
+    _agent()
+    _quotas()
+    _buckets()
 
 
 def _fargate() -> None:
@@ -23,6 +31,92 @@ def _fargate() -> None:
         return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
 
     Backend._calculate_task_resource_requirements = staticmethod(none)
+
+
+def _agent() -> None:
+    """What a task's agent reports. A task that has one ends when that says so, not with the call to stop it."""
+    from moto.core.responses import ActionResult
+    from moto.ecs import models, responses
+
+    Backend: Any = models.EC2ContainerServiceBackend  # noqa: N806
+    Response: Any = responses.EC2ContainerServiceResponse  # noqa: N806
+    Task: Any = models.Task  # noqa: N806
+    plain_init, plain_stop = Task.__init__, Backend.stop_task
+
+    def init(self: Any, *given: Any, **named: Any) -> None:
+        plain_init(self, *given, **named)
+        self.created_at = now()
+
+    def stop(self: Any, cluster: str, task: str, reason: str) -> Any:
+        stopped = plain_stop(self, cluster, task, reason)
+        stopped.stop_code = "UserInitiated"
+        stopped.last_status = ending(stopped)
+        return stopped
+
+    def submit(self: Any) -> Any:
+        (task,) = self.ecs_backend.describe_tasks(self._get_param("cluster"), [self._get_param("task")])
+        status = task.last_status = self._get_param("status")
+        if status == "RUNNING":
+            task.has_agent = True
+            task.pull_started_at = task.started_at = now()
+        if status == "STOPPED":
+            for container, told in zip(task.containers, self._get_param("containers"), strict=True):
+                container.exit_code, container.last_status = told["exitCode"], "STOPPED"
+            task.stopped_at = now()
+            if task.desired_status != "STOPPED":
+                task.desired_status, task.stop_code = "STOPPED", "EssentialContainerExited"
+                task.stopped_reason = self._get_param("reason")
+        return ActionResult({"acknowledgment": "ACCEPT"})
+
+    Task.__init__ = init
+    Backend.stop_task = stop
+    Response.submit_task_state_change = submit
+
+
+def now() -> datetime:
+    """The time as ECS tells it."""
+    return datetime.now(UTC)
+
+
+def ending(task: Any) -> str:
+    """Status of a task that was told to stop just now."""
+    return "DEACTIVATING" if getattr(task, "has_agent", False) else "STOPPED"
+
+
+def _quotas() -> None:
+    """Quotas of Fargate."""
+    from moto.servicequotas import models
+
+    Backend: Any = models.ServiceQuotasBackend  # noqa: N806
+    plain = Backend.get_service_quota
+
+    def get(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
+        if service_code == "fargate":
+            return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": FARGATE_VCPU}
+        return dict(plain(self, service_code, quota_code))
+
+    Backend.get_service_quota = get
+
+
+def _buckets() -> None:
+    """Policies of buckets that deny what comes in the clear: moto denies everything by them, whatever they ask for.
+
+    Calls come in the clear here, and stand for those that come by TLS.
+    """
+    from moto.iam.access_control import PermissionResult
+    from moto.s3 import models
+
+    Bucket: Any = models.FakeBucket  # noqa: N806
+    plain = Bucket.get_permission
+    in_the_clear = {"Bool": {"aws:SecureTransport": "false"}}
+
+    def permission(self: Any, action: str, resource: str) -> Any:
+        statements = json.loads(self.policy)["Statement"] if self.policy else []
+        if statements and all(each.get("Condition") == in_the_clear for each in statements):
+            return PermissionResult.NEUTRAL
+        return plain(self, action, resource)
+
+    Bucket.get_permission = permission
 
 
 def _zones() -> None:
@@ -174,8 +268,6 @@ def _cache() -> None:
 
 def _scaling() -> None:
     """Tags of scaling targets."""
-    import json
-
     from moto.applicationautoscaling import responses
 
     Response: Any = responses.ApplicationAutoScalingResponse  # noqa: N806

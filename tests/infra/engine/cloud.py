@@ -78,8 +78,8 @@ class Services:
     @staticmethod
     def _stop(task: Any, reason: str) -> None:
         task.desired_status = "STOPPED"
-        task._status = "STOPPED"
-        task.last_status = "STOPPED"
+        task.last_status = additions.ending(task)
+        task.stop_code = "ServiceSchedulerInitiated"
         task.stopped_reason = reason
         task.stopped_at = datetime.datetime.now(datetime.UTC)
 
