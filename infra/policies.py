@@ -110,9 +110,8 @@ def read_results(bucket: str) -> list[Statement]:
 
 
 def write_results(bucket: str) -> list[Statement]:
-    """A worker: store large results, and delete those of an attempt that came too late."""
-    objects = ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")
-    return [Statement(objects, (f"{bucket}/*",)), Statement(("s3:ListBucket",), (bucket,))]
+    """A worker: store large results, and delete those of an attempt that came too late. It reads none."""
+    return [Statement(("s3:DeleteObject", "s3:PutObject"), (f"{bucket}/*",))]
 
 
 def use_files(file_system: str, access_point: str) -> list[Statement]:

@@ -1,14 +1,31 @@
-"""Fixtures that test modules make for themselves: a stack that lives as long as the module."""
+"""What fixtures are made of: a stack that lives as long as the module, and the end of a run that is ended."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from tests.harness.certificates import Certificate
 from tests.harness.stack import Stack
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let a test run that is ended by SIGTERM end what it has started."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        pytest.exit("SIGTERM", returncode=143)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def module_stack(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from tests.harness.fixtures import ending_on_sigterm
 from tests.harness.ledger import Ledger
 from tests.harness.stack import Stack
 
@@ -22,14 +21,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture(scope="session", autouse=True)
 def _stacks_end_on_sigterm() -> Iterator[None]:
-    """Let a test run that is ended by SIGTERM end what it has started."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        pytest.exit("SIGTERM", returncode=143)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    yield
-    signal.signal(signal.SIGTERM, before)
+    with ending_on_sigterm():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,7 +75,6 @@ NAME = "aws:servicediscovery/service:Service"
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 WRONG_SPECIFICATION = {"predefinedMetricType": "ALBRequestCountPerTargets"}
 EFS, OFF = "efsVolumeConfiguration", "DISABLED"
-READ_AND_WRITE = '"s3:GetObject", "s3:PutObject"'
 
 MUTANTS = [
     Mutant(
@@ -162,6 +161,17 @@ MUTANTS = [
             "api-task",
             lambda known: known.update(
                 policy=known["policy"].replace('"s3:GetObject"', '"s3:GetObject", "s3:PutObject"')
+            ),
+        ),
+    ),
+    Mutant(
+        "workers can read results",
+        test_worker.test_large_results_are_the_workers_to_write_and_the_apis_to_read,
+        inputs(
+            "aws:iam/rolePolicy:RolePolicy",
+            "worker-task",
+            lambda known: known.update(
+                policy=known["policy"].replace('"s3:PutObject"', '"s3:GetObject", "s3:PutObject"')
             ),
         ),
     ),

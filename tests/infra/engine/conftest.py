@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.harness.absent import absent
 from tests.infra.engine.harness import Cloud, Stack, cloud
+from tests.infra.engine.wired import Wired
 from tests.infra.program import DEVELOPMENT
 
 
@@ -41,3 +43,13 @@ def development(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     stack = Stack.make(directory / "stack", "dev", aws, settings(DEVELOPMENT))
     stack.up()
     return stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Add the ends of the logs of stacks in use to a failure."""
+    report = yield
+    if report.failed:
+        for wired in Wired.living:
+            report.sections.append((f"logs of {wired.directory}", wired.logs()))
+    return report

@@ -10,10 +10,12 @@ import pytest
 
 from infra import ports
 from tests.harness.client import Client
+from tests.harness.fixtures import ending_on_sigterm
+from tests.harness.process import MARK
 from tests.harness.waiting import eventually
 from tests.infra.engine.allowed import listed, needs, statements
 from tests.infra.engine.conftest import settings
-from tests.infra.engine.fargate import Container, task_id
+from tests.infra.engine.fargate import LISTENING, Container, task_id
 from tests.infra.engine.harness import Cloud, Stack
 from tests.infra.engine.loopback import Rewrite
 from tests.infra.engine.wired import SERVICES, Wired, in_use
@@ -21,11 +23,7 @@ from tests.infra.program import DEVELOPMENT
 
 LARGE = 60_000
 """Levels in an answer that is too large for the cache."""
-
-
 LAYERS = "images have no layers here: what their Dockerfiles copy is there already"
-LATE = "of an attempt that came too late, which none does here"
-LISTING = "it has S3 say that an object is missing, rather than that it may not be read: none is missing here"
 SHELL = "ECS Exec, when an operator opens a shell"
 UNUSED: Mapping[tuple[str, str], str] = {
     **{
@@ -33,23 +31,35 @@ UNUSED: Mapping[tuple[str, str], str] = {
         for service in ("api", "autoscaler", "scheduler", "worker")
         for action in ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer")
     },
-    ("api-task", "s3:ListBucket"): LISTING,
-    ("worker-task", "s3:ListBucket"): LISTING,
-    ("worker-task", "s3:DeleteObject"): LATE,
-    ("worker-task", "s3:GetObject"): "a worker reads no results",
+    (
+        "api-task",
+        "s3:ListBucket",
+    ): "by it S3 calls an object missing, not forbidden; none is missing here",
+    ("worker-task", "s3:DeleteObject"): "results of attempts that came too late; none does here",
     **{
         ("scheduler-task", f"ssmmessages:{action}Channel"): SHELL
         for action in ("CreateControl", "CreateData", "OpenControl", "OpenData")
     },
 }
 """What roles may do and have not done, and why they may."""
+BESIDES: Mapping[str, frozenset[str]] = {
+    "ECS": frozenset({"AWS_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "ECS_CONTAINER_METADATA_URI_V4"}),
+    "the image": frozenset({"HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED"}),
+    "its network, which is loopback here": frozenset({"AWS_ENDPOINT_URL", *LISTENING}),
+    "the authorities that it trusts": frozenset({"REDIS_CA_FILE"}),
+    "this machine": frozenset(
+        {MARK, "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "OMP_NUM_THREADS", "TMPDIR"},
+    ),
+}
+"""Variables that a container has besides those of its task definition, by what they are from."""
 
 
 @pytest.fixture(scope="module")
 def wired(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
     """A development stack in use."""
     directory: Path = tmp_path_factory.mktemp("wired")
-    with in_use(Stack.make(directory / "stack", "dev", aws, settings(DEVELOPMENT)), directory) as made:
+    stack = Stack.make(directory / "stack", "dev", aws, settings(DEVELOPMENT))
+    with ending_on_sigterm(), in_use(stack, directory) as made:
         yield made
 
 
@@ -112,9 +122,11 @@ def test_4_changed_code_takes_over_and_what_is_under_way_ends_under_the_old(wire
         again = client.submit("tides", {"count": 3, "gate": str(gate)})
         client.done([again])
         assert client.value(again) == [2.0, 3.0, 4.0]
-    eventually(lambda: old.status is not None, "the old worker has ended")
-    assert old.status == 0
-    assert {each.revision for each in wired.fargate.living("worker")} == {before["worker"] + 1}
+    former = [each for each in wired.fargate.containers.values() if each.revision == before[each.service]]
+    assert {each.service for each in former} == before.keys()
+    eventually(lambda: all(each.status is not None for each in former), "everything old has ended")
+    assert {each.service: each.status for each in former} == dict.fromkeys(before, 0)
+    assert all(wired.fargate.living(service) for service in before)
 
 
 def retiring(client: Client) -> int:
@@ -133,7 +145,9 @@ def test_5_only_addresses_and_directories_are_others_than_in_the_task_definition
             kept = vault.get_secret_value(SecretId=secret["valueFrom"])["SecretString"]
             assert process.environment[secret["name"]] == kept
         told = {each["name"]: each["value"] for each in definition["environment"]}
-        assert not {each["name"] for each in definition["secrets"]} & told.keys()
+        hidden = {each["name"] for each in definition["secrets"]}
+        assert not hidden & told.keys()
+        assert process.environment.keys() - told.keys() - hidden == frozenset().union(*BESIDES.values())
         pairs = {name: (value, process.environment[name]) for name, value in told.items()}
         others = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
         assert others == expected(wired, container)
@@ -172,6 +186,7 @@ def test_6_every_call_is_allowed_and_what_is_allowed_is_used_or_has_its_reason(w
     used: set[tuple[str, str]] = set()
     for call in wired.gateway.calls:
         role = wired.fargate.roles[call.key]
+        assert call.status < 300, f"{role} has not got what it asked for: {call}"
         for need in needs(call, aws):
             assert any(need.allowed_by(each) for each in documents[role]), f"{role} may not: {need}"
             used.add((part(role), need.action))

