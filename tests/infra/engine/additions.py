@@ -19,6 +19,7 @@ def install() -> None:
     _agent()
     _quotas()
     _buckets()
+    _tasks()
 
 
 def _fargate() -> None:
@@ -117,6 +118,23 @@ def _buckets() -> None:
         return plain(self, action, resource)
 
     Bucket.get_permission = permission
+
+
+def _tasks() -> None:
+    """Tasks of one service alone, for who asks for them."""
+    from moto.ecs import models
+
+    Backend: Any = models.EC2ContainerServiceBackend  # noqa: N806
+    plain = Backend.list_tasks
+
+    def listed(
+        self: Any, cluster: Any = None, instance: Any = None, family: Any = None, by: Any = None,
+        service: str | None = None, status: Any = None,
+    ) -> list[Any]:  # fmt: skip
+        found = plain(self, cluster, instance, family, by, None, status)
+        return [task for task in found if not service or task.group == f"service:{service}"]
+
+    Backend.list_tasks = listed
 
 
 def _zones() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.harness.absent import absent
+from tests.infra.engine import kind
 from tests.infra.engine.harness import Cloud, Stack, cloud
 from tests.infra.engine.wired import Wired
 from tests.infra.program import DEVELOPMENT
@@ -34,6 +36,17 @@ def aws(pulumi: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud
 def settings(values: Mapping[str, str]) -> dict[str, str]:
     """Configuration of a stack."""
     return {f"tidegate:{key}": value for key, value in values.items()}
+
+
+@pytest.fixture
+def at_moto(aws: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """This process's own kinds talk to the module's moto."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    boto3.setup_default_session()
+    kind.aws.cache_clear()
+    yield aws
+    kind.aws.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import os
 import re
+import socket
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -30,6 +33,7 @@ from tests.infra.engine.kind import Kind, Props, Refused, gone, like
 from tests.infra.graph import Options, Recorded
 from tests.infra.wire import UNKNOWN
 
+LOOK_S = 0.5
 VERSIONS = {"aws": "7.51.1", "random": "4.21.4", "tls": "5.6.2", "docker-build": "0.0.22"}
 
 
@@ -226,8 +230,19 @@ def guarded(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return call
 
 
+def follow(parent: int) -> None:
+    """End with the engine, also with one that is killed and has ended nobody: a server has no other reason to."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    os._exit(0)
+
+
 def main(package: str) -> None:
     """Be the plugin of a package until the engine has gone."""
+    parent = os.getppid()
+    host, _sep, port = sys.argv[1].rpartition(":")
+    socket.create_connection((host, int(port))).close()  # so it is there, and the parent
+    threading.Thread(target=follow, args=(parent,), daemon=True).start()
     if package == "awsx":
         from tests.infra.engine.awsx import serve
 
@@ -242,7 +257,5 @@ def main(package: str) -> None:
     pb_grpc.add_ResourceProviderServicer_to_server(plugin, server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
-    parent = os.getppid()
     with contextlib.suppress(KeyboardInterrupt):  # so the engine ends plugins
-        while os.getppid() == parent and server.wait_for_termination(1):  # True: it still serves
-            pass
+        server.wait_for_termination()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import jmespath
 import pytest
+from moto.ecs.models import EC2ContainerServiceBackend
 
 from tests.infra.engine import kind as kinds
 from tests.infra.engine.harness import Cloud, Stack
@@ -16,18 +17,6 @@ from tests.infra.engine.tables import KINDS
 
 NOT_TOLD = "`null`"
 """Of these AWS itself tells nothing: they are instructions to Pulumi's provider, or secrets."""
-
-
-@pytest.fixture
-def at_moto(aws: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """This process's own kinds talk to the module's moto."""
-    monkeypatch.setattr(kinds, "aws", aws.client)
-    kinds_of_modules = {id(kind): kind for kind in KINDS.values()}
-    assert kinds_of_modules
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
-    boto3.setup_default_session()
-    return aws
 
 
 def test_what_is_said_to_be_dropped_is_dropped(development: Stack, at_moto: Cloud) -> None:
@@ -62,6 +51,20 @@ def test_moto_makes_one_node_of_any_number(aws: Cloud) -> None:
     )["ReplicationGroup"]
     assert len(made.get("MemberClusters", [])) == 1
     client.delete_replication_group(ReplicationGroupId="two")
+
+
+def test_moto_lists_tasks_of_other_services_too(development: Stack) -> None:
+    """Hence the addition, with which it does not."""
+    plain: Any = EC2ContainerServiceBackend("us-east-1", "123456789012")
+    plain.tasks = {"some": {"arn": SimpleNamespace(group="service:some")}}
+    assert plain.list_tasks(service_name="other"), "moto heeds serviceName now: take the addition out"
+    ecs = development.cloud.client("ecs")
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    for arn in ecs.list_services(cluster=cluster)["serviceArns"]:
+        name = arn.rpartition("/")[2]
+        tasks = ecs.list_tasks(cluster=cluster, serviceName=name)["taskArns"]
+        groups = {each["group"] for each in ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]}
+        assert groups == {f"service:{name}"}
 
 
 def refuse(token: str, **inputs: Any) -> str:

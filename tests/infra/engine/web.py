@@ -369,6 +369,10 @@ def read_namespace(id_: str, known: Props) -> Mapping[str, Any] | None:
     }
 
 
+def change_namespace(id_: str, old: Props, new: Props) -> None:
+    sd().update_private_dns_namespace(Id=id_, Namespace={"Description": new.get("description", "")})
+
+
 def delete_namespace(id_: str, _: Props) -> None:
     left = [each["Name"] for each in sd().list_services()["Services"]]
     if left:
@@ -465,7 +469,7 @@ KINDS = {
     "aws:servicediscovery/privateDnsNamespace:PrivateDnsNamespace": Kind(
         create_namespace,
         read_namespace,
-        settled,
+        change_namespace,
         delete_namespace,
         replaces=frozenset({"name", "vpc"}),
         dropped={"vpc": "Vpc"},
