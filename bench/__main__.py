@@ -22,10 +22,10 @@ from statistics import median
 import uvloop
 
 from bench.figures import FIGURES, Measured, Target
+from bench.record import put
 from bench.stack import running
 
 README = Path(__file__).with_name("README.md")
-MARK = "<!-- results -->"
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = f"{_conditions(arguments.rounds, load)}\n\n{_table(results)}\n"
     print("\n" + text)
     if set(names) == set(FIGURES) and not arguments.no_write:
-        head = README.read_text(encoding="utf-8").split(MARK)[0]
-        README.write_text(f"{head}{MARK}\n\n{text}", encoding="utf-8")
+        README.write_text(put(README.read_text(encoding="utf-8"), "results", text.strip()), encoding="utf-8")
     return 0
 
 

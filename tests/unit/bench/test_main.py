@@ -35,7 +35,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setitem(FIGURES, "one", Figure(ours, reference, "ours (1/s)", "theirs (1/s)", "of these"))
     monkeypatch.setitem(FIGURES, "two", Figure(ours, reference, "more (1/s)", "less (1/s)"))
     readme = tmp_path / "README.md"
-    readme.write_text("head\n<!-- results -->\n\nold\n")
+    readme.write_text("head\n<!-- results -->\n\nold\n\n<!-- /results -->\ntail\n")
     monkeypatch.setattr(bench, "README", readme)
     return made
 
@@ -44,6 +44,7 @@ def test_the_table_is_written_when_every_figure_was_measured(calls: list[str]) -
     assert bench.main(["--rounds", "2"]) == 0
     text = bench.README.read_text()
     assert text.startswith("head\n<!-- results -->\n\n2")
+    assert text.endswith("\n\n<!-- /results -->\ntail\n")
     assert "old" not in text
     assert "| ours (1/s) |" in text
     assert "| more (1/s) |" in text
@@ -52,7 +53,7 @@ def test_the_table_is_written_when_every_figure_was_measured(calls: list[str]) -
 @pytest.mark.parametrize("arguments", [["one"], ["--no-write"]])
 def test_else_it_is_only_printed(calls: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main([*arguments, "--rounds", "1"]) == 0
-    assert bench.README.read_text() == "head\n<!-- results -->\n\nold\n"
+    assert bench.README.read_text() == "head\n<!-- results -->\n\nold\n\n<!-- /results -->\ntail\n"
     assert "| ours (1/s) |" in capsys.readouterr().out
 
 
